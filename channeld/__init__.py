@@ -1,0 +1,1 @@
+"""State channels on EVM chains that carry payments and option trades."""
