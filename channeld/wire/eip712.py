@@ -11,6 +11,7 @@ from functools import lru_cache
 from sha3 import keccak_256
 
 from channeld.core.claims import Claim, State, canonical_order
+from channeld.core.identity import ChannelParams
 
 EMPTY_CLAIMS_HASH = bytes(32)
 
@@ -41,28 +42,10 @@ def domain_separator(chain_id: int, adjudicator: bytes) -> bytes:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelParams:
-    """What a channel's id commits to. `a < b` as numbers; `asset` is 20 zero bytes for ETH.
-
-    `challenge_period_s` is 600 to 2,592,000; `salt` has 216 bits.
-    """
-
-    a: bytes
-    b: bytes
-    asset: bytes
-    challenge_period_s: int
-    salt: int
-
-    @property
-    def config(self) -> int:
-        return self.challenge_period_s << 216 | self.salt
-
-    def channel_id(self, domain: bytes) -> bytes:
-        """keccak256(abi.encode(a, b, asset, config, domain)); the domain binds chain and contract."""
-        return keccak(
-            bytes(12) + self.a + bytes(12) + self.b + bytes(12) + self.asset + _word(self.config) + domain
-        )
+def channel_id(params: ChannelParams, domain: bytes) -> bytes:
+    """keccak256(abi.encode(a, b, asset, config, domain)); the domain binds chain and contract."""
+    pad = bytes(12)
+    return keccak(pad + params.a + pad + params.b + pad + params.asset + _word(params.config) + domain)
 
 
 def claim_words(claim: Claim) -> bytes:
