@@ -1,0 +1,342 @@
+"""How two daemons move a channel: rules R1 to R8 and R12 of the design, model-checked.
+
+A channel knows the highest state it signed (`mine`) and the highest state with the peer's signature
+(`theirs`). Versions have parity, a side leaves at most one proposal unanswered, and whatever
+becomes `theirs` is at that moment the only state that anyone can enforce: accepted and durable means
+act at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from channeld.core.claims import MAX_VERSION, ZERO_STATE, Claim, Side, State
+from channeld.core.errors import PeerViolation
+from channeld.core.identity import ChannelParams
+from channeld.core.operations import (
+    MAX_OPERATIONS,
+    Add,
+    Expire,
+    Fail,
+    Fulfil,
+    Operation,
+    Settle,
+    StateDraft,
+    apply_operations,
+)
+from channeld.core.solvency import require_solvent
+from channeld.core.world import World
+
+Verify = Callable[[bytes, State, bytes], bool]
+"""(channel id, state, signature) -> whether the peer signed it. Pure: cryptography over its arguments."""
+
+
+class Phase(IntEnum):
+    """Where in its life a channel is. Only OPEN signs states."""
+
+    OPENING = 1  #     seen on chain, deposits not yet confirmed
+    OPEN = 2
+    SHUTTING = 3  #    answers what is open, adds nothing, then closes cooperatively
+    CLOSING = 4  #     a cooperative close is signed: an outcome that the peer can enforce, so we sign no more
+    RECOVERED = 5  #   we lost data and hold the peer's copy: only a cooperative close (R12)
+    DISPUTED = 6  #    the clock runs on chain
+    CLOSED = 7
+
+    @property
+    def signs_states(self) -> bool:
+        return self in (Phase.OPEN, Phase.SHUTTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Deposits:
+    """Deposits less withdrawals in the asset's smallest unit, and the counter of the channel's slot."""
+
+    a: int = 0
+    b: int = 0
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel as one of its ends sees it (R1). Everything here is durable.
+
+    `deposits` are confirmed on chain; `announced` is what the peer said it sees confirmed: what we
+    pay from must be in both. `unanswered` are the operations in `mine` while it is unanswered,
+    `parent` the version it was built on and `parent_signed` whether both had signed that one;
+    `waiting` are operations that no signed state contains yet. `next_id` is our next claim's id.
+    """
+
+    channel_id: bytes
+    params: ChannelParams
+    me: Side
+    peer: bytes
+    phase: Phase
+    next_id: int
+    deposits: Deposits = Deposits()
+    announced: Deposits = Deposits()
+    mine: State = ZERO_STATE
+    theirs: State = ZERO_STATE
+    their_signature: bytes = b""
+    parent: int = 0
+    parent_signed: bool = True
+    unanswered: tuple[Operation, ...] = ()
+    waiting: tuple[Operation, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer has answered everything that we signed (R3)."""
+        return self.mine.version <= self.theirs.version
+
+    @property
+    def enforceable(self) -> tuple[State, ...]:
+        """Every state that could still end on chain (R6)."""
+        return (self.theirs,) if self.answered else (self.theirs, self.mine)
+
+    def usable_deposits(self) -> tuple[int, int]:
+        """What our own proposals may count on: confirmed in our eyes and announced by the peer."""
+        return min(self.deposits.a, self.announced.a), min(self.deposits.b, self.announced.b)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A signed proposal: `operations` by the sender, applied to the state of version `parent`."""
+
+    channel_id: bytes
+    version: int
+    parent: int
+    operations: tuple[Operation, ...]
+    signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A signature on the very state that the receiver proposed (R4)."""
+
+    channel_id: bytes
+    version: int
+    signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reestablish:
+    """What a side holds when a connection begins (R12)."""
+
+    channel_id: bytes
+    mine: int
+    theirs: int
+    deposit_a: int
+    deposit_b: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a channel's machine did: the channel after it, and what became final by it.
+
+    `accepted` are the peer's operations that are now in the only enforceable state; `final` are ours
+    that the peer has countersigned or built upon; `dropped` are ours that can no longer be proposed.
+    """
+
+    channel: Channel
+    accepted: tuple[Operation, ...] = ()
+    final: tuple[Operation, ...] = ()
+    dropped: tuple[Operation, ...] = ()
+
+
+def child_version(parent: int, proposer: Side) -> int:
+    """R2: side A signs even proposals, B odd ones; the version follows from the parent, without leaps."""
+    return parent + 2 if parent & 1 == proposer else parent + 1
+
+
+def enqueue(channel: Channel, *operations: Operation) -> Channel:
+    """The channel with `operations` waiting for the next batch."""
+    return replace(channel, waiting=channel.waiting + operations)
+
+
+def withdraw_waiting(channel: Channel, claim_id: int) -> Channel | None:
+    """The channel without its unsigned offer `claim_id`, or None if the offer may be signed already (R7)."""
+    kept = tuple(op for op in channel.waiting if not (isinstance(op, Add) and op.claim.claim_id == claim_id))
+    return None if len(kept) == len(channel.waiting) else replace(channel, waiting=kept)
+
+
+def find_claim(state: State, claim_id: int) -> Claim | None:
+    return state.claims.get(claim_id)
+
+
+def is_gone(channel: Channel, claim_id: int) -> bool:
+    """R7: whether a claim is in neither enforceable state, neither unanswered nor waiting."""
+    if any(claim_id in state.claims for state in channel.enforceable):
+        return False
+    return not any(
+        isinstance(op, Add) and op.claim.claim_id == claim_id for op in channel.unanswered + channel.waiting
+    )
+
+
+def propose(channel: Channel, world: World) -> tuple[Progress, Update | None]:
+    """Sign the waiting operations, as many as are legal, on top of `theirs` (R2, R3).
+
+    Operations that have become illegal (an answer to a claim that is gone, a claim that we can no
+    longer cover) are dropped and reported; without any legal one nothing is signed.
+    """
+    if not channel.waiting or not channel.answered or not channel.phase.signs_states:
+        return Progress(channel), None
+    draft = StateDraft(channel.theirs)
+    proposed: list[Operation] = []
+    dropped: list[Operation] = []
+    for operation in channel.waiting[:MAX_OPERATIONS]:
+        try:
+            draft.apply(operation, channel.me, world)
+        except PeerViolation:
+            dropped.append(operation)
+        else:
+            proposed.append(operation)
+    version = child_version(channel.theirs.version, channel.me)
+    assert version <= MAX_VERSION, "versions are used up; the channel must be closed"
+    state = draft.finish(version)
+    rest = channel.waiting[MAX_OPERATIONS:]
+    if any(isinstance(op, Add | Fulfil | Settle) for op in proposed):
+        state, proposed, unaffordable = _affordable(channel, state, proposed, version, world)
+        dropped += unaffordable
+    channel = replace(channel, waiting=rest)
+    if not proposed:
+        return Progress(channel, dropped=tuple(dropped)), None
+    channel = replace(
+        channel,
+        mine=state,
+        parent=channel.theirs.version,
+        parent_signed=channel.mine.version == channel.theirs.version,
+        unanswered=tuple(proposed),
+    )
+    update = Update(channel.channel_id, version, channel.parent, channel.unanswered)
+    return Progress(channel, dropped=tuple(dropped)), update
+
+
+def _affordable(
+    channel: Channel, state: State, proposed: list[Operation], version: int, world: World
+) -> tuple[State, list[Operation], list[Operation]]:
+    """Leave out claims that the deposits do not cover: all at once if that will do, else one by one."""
+    deposit_a, deposit_b = channel.usable_deposits()
+    try:
+        require_solvent(state, deposit_a, deposit_b)
+    except PeerViolation:
+        pass
+    else:
+        return state, proposed, []
+    kept: list[Operation] = [op for op in proposed if not isinstance(op, Add)]
+    dropped: list[Operation] = []
+    for operation in proposed:
+        if not isinstance(operation, Add):
+            continue
+        try:
+            trial = apply_operations(channel.theirs, version, channel.me, [*kept, operation], world)
+            require_solvent(trial, deposit_a, deposit_b)
+        except PeerViolation:
+            dropped.append(operation)
+        else:
+            kept.append(operation)
+    # Order among the rest is as proposed; answers come first, because they only free collateral.
+    return apply_operations(channel.theirs, version, channel.me, kept, world), kept, dropped
+
+
+def acknowledge(channel: Channel) -> tuple[Channel, Ack | None]:
+    """Countersign the peer's latest state when nothing waits (R4)."""
+    if channel.theirs.version <= channel.mine.version or not channel.phase.signs_states:
+        return channel, None
+    channel = replace(channel, mine=channel.theirs, unanswered=())
+    return channel, Ack(channel.channel_id, channel.mine.version)
+
+
+def receive_update(channel: Channel, update: Update, world: World, verify: Verify) -> Progress:
+    """Accept, ignore or refuse the peer's batch (R5). Raises PeerViolation, changes nothing.
+
+    The caller has harvested the preimages before, whatever happens here.
+    """
+    if not channel.phase.signs_states:
+        return Progress(channel)
+    if update.version <= channel.theirs.version or update.version <= channel.mine.version:
+        return Progress(channel)  # it lost the race, or is a duplicate: the higher version wins
+    peer = channel.me.other
+    if not 0 < len(update.operations) <= MAX_OPERATIONS:
+        raise PeerViolation(
+            f"update: expected 1 to {MAX_OPERATIONS} operations, got {len(update.operations)}"
+        )
+    on_mine = update.parent == channel.mine.version
+    # `theirs` is a parent only once we signed it: else the peer builds on what it alone has signed, and
+    # an older proposal of its own would come back as a new one (variant ok4 of the model).
+    if not on_mine and not (update.parent == channel.theirs.version and _signed_by_me(channel)):
+        raise PeerViolation(
+            f"update {update.version}: its parent {update.parent} is no state that we signed "
+            f"(ours is {channel.mine.version}, yours {channel.theirs.version})"
+        )
+    expected = child_version(update.parent, peer)
+    if update.version != expected:
+        raise PeerViolation(
+            f"update: expected version {expected} on parent {update.parent}, got {update.version}"
+        )
+    parent = channel.mine if on_mine else channel.theirs
+    state = apply_operations(parent, update.version, peer, update.operations, world)
+    require_solvent(state, channel.deposits.a, channel.deposits.b)
+    if not verify(channel.channel_id, state, update.signature):
+        raise PeerViolation(
+            f"update {update.version}: the signature is not the peer's over the resulting state"
+        )
+    unanswered = channel.unanswered if not channel.answered else ()
+    if on_mine:
+        accepted = replace(channel, theirs=state, their_signature=update.signature, unanswered=())
+        return Progress(accepted, accepted=update.operations, final=unanswered)
+    # Our proposal lost: what it carried goes back to the front of the queue.
+    accepted = replace(
+        channel,
+        theirs=state,
+        their_signature=update.signature,
+        unanswered=(),
+        waiting=unanswered + channel.waiting,
+    )
+    return Progress(accepted, accepted=update.operations)
+
+
+def _signed_by_me(channel: Channel) -> bool:
+    """Whether we countersigned `theirs`, if need be before we proposed on top of it."""
+    if channel.mine.version > channel.theirs.version:
+        return channel.parent_signed
+    return channel.mine.version == channel.theirs.version
+
+
+def receive_ack(channel: Channel, ack: Ack, verify: Verify) -> Progress:
+    """The peer countersigned our proposal: it is now the only enforceable state."""
+    if channel.answered or ack.version != channel.mine.version or not channel.phase.signs_states:
+        return Progress(channel)
+    if not verify(channel.channel_id, channel.mine, ack.signature):
+        raise PeerViolation(f"ack {ack.version}: the signature is not the peer's over our state")
+    accepted = replace(channel, theirs=channel.mine, their_signature=ack.signature, unanswered=())
+    return Progress(accepted, final=channel.unanswered)
+
+
+def reestablish(channel: Channel) -> Reestablish:
+    """What we tell the peer when a connection begins."""
+    return Reestablish(
+        channel.channel_id,
+        channel.mine.version,
+        channel.theirs.version,
+        channel.deposits.a,
+        channel.deposits.b,
+    )
+
+
+def resend(channel: Channel, peer_holds: int) -> Update | Ack | None:
+    """The same content again if what we signed last is above what the peer holds (R12)."""
+    if channel.mine.version <= peer_holds or channel.mine.version == 0:
+        return None
+    if channel.answered:
+        return Ack(channel.channel_id, channel.mine.version)
+    return Update(channel.channel_id, channel.mine.version, channel.parent, channel.unanswered)
+
+
+def claim_of(operation: Operation) -> int | None:
+    """The claim that an operation is about; None for a settlement, which is about a group."""
+    match operation:
+        case Add(claim, _):
+            return claim.claim_id
+        case Fulfil(claim_id, _) | Fail(claim_id, _) | Expire(claim_id):
+            return claim_id
+        case Settle():
+            return None

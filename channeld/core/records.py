@@ -1,0 +1,214 @@
+"""What a node remembers beside its channels: invoices, payments, trades, forwards, secrets, quotes.
+
+Every record is frozen and durable (quotes excepted: they live for seconds). `key` identifies it in
+its table.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from channeld.core.claims import OptionTerms
+
+
+class ClaimRef(NamedTuple):
+    """A claim, wherever it is: the channel and the claim's id in it."""
+
+    channel_id: bytes
+    claim_id: int
+
+
+class FailureCode(IntEnum):
+    """Why a hop or the payee let a claim go; what a payer may do about it follows from it."""
+
+    UNKNOWN_HASH = 1  #        the payee has no such invoice, or it is paid or expired
+    WRONG_AMOUNT = 2
+    TOO_LATE = 3  #            too little time is left to register a secret
+    NO_CHANNEL = 4  #          the next channel is unknown, offline or closing
+    NO_CAPACITY = 5  #         the next channel cannot carry it
+    FEE_TOO_LOW = 6
+    BAD_PACKET = 7
+    NO_QUOTE = 8  #            the writer knows no such quote, or it has lapsed
+    WRONG_TERMS = 9  #         an option came back with other terms than were asked for
+    DEADLINE_PASSED = 10  #    nobody revealed the secret in time
+    CLOSING = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What travels back with a failed claim: the code and the channel where it failed (or zeros)."""
+
+    code: FailureCode
+    channel_id: bytes = bytes(32)
+
+    def encode(self) -> bytes:
+        return bytes([self.code]) + self.channel_id
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Failure":
+        """Never raises: a reason that cannot be read says only that the claim failed."""
+        if len(data) != 33 or data[0] not in FailureCode.__members__.values():
+            return cls(FailureCode.BAD_PACKET)
+        return cls(FailureCode(data[0]), data[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class OptionLeg:
+    """An option in a trade: its terms and its size (see `OptionTerms` for the unit)."""
+
+    terms: OptionTerms
+    size: int
+
+
+class ForwardStatus(IntEnum):
+    OFFERED = 1
+    FULFILLED = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A claim that we owe onwards because somebody owes it to us. Its answer goes back once (R7)."""
+
+    incoming: ClaimRef
+    outgoing: ClaimRef
+    hashlock: bytes
+    deadline_s: int
+    fee: int
+    status: ForwardStatus = ForwardStatus.OFFERED
+    leg: OptionLeg | None = None
+
+    @property
+    def key(self) -> bytes:
+        return self.incoming.channel_id + self.incoming.claim_id.to_bytes(8, "big")
+
+
+class InvoiceStatus(IntEnum):
+    OPEN = 1
+    PAID = 2
+    CANCELLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """What we asked to be paid. `amount` in the asset's smallest unit; 0 lets the payer choose."""
+
+    hashlock: bytes
+    preimage: bytes
+    payment_secret: bytes
+    asset: bytes
+    amount: int
+    description: str
+    created_s: int
+    expires_s: int
+    status: InvoiceStatus = InvoiceStatus.OPEN
+    received: int = 0
+    paid_s: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return self.hashlock
+
+
+class PaymentStatus(IntEnum):
+    PENDING = 1
+    SUCCEEDED = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment that we make. `claim` is its offer in our own channel, while there is one."""
+
+    hashlock: bytes
+    destination: bytes
+    asset: bytes
+    amount: int
+    fee: int
+    created_s: int
+    description: str = ""
+    status: PaymentStatus = PaymentStatus.PENDING
+    claim: ClaimRef | None = None
+    preimage: bytes = b""
+    failure: Failure | None = None
+
+    @property
+    def key(self) -> bytes:
+        return self.hashlock
+
+
+class TradeRole(IntEnum):
+    BUYER = 1
+    WRITER = 2
+
+
+class TradeStatus(IntEnum):
+    OFFERED = 1  #  buyer: the premium is offered; writer: the option is offered
+    BOUND = 2  #    the secret is out: premium and option are both or will both be done
+    FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """An option that we buy or write, premium and option under one hashlock (R14).
+
+    `premium` leaves the buyer, fees of hubs (`fee`) come on top. `preimage` is the buyer's until it
+    is revealed. `counterparty` is the node id of the other end of the trade, however far away.
+    """
+
+    hashlock: bytes
+    role: TradeRole
+    leg: OptionLeg
+    asset: bytes
+    premium: int
+    fee: int
+    deadline_s: int
+    counterparty: bytes
+    created_s: int
+    status: TradeStatus = TradeStatus.OFFERED
+    preimage: bytes = b""
+    premium_claim: ClaimRef | None = None
+    option_claim: ClaimRef | None = None
+    failure: Failure | None = None
+
+    @property
+    def key(self) -> bytes:
+        return self.hashlock
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that we may use: learnt from a peer or the chain, or our own once released."""
+
+    hashlock: bytes
+    preimage: bytes
+
+    @property
+    def key(self) -> bytes:
+        return self.hashlock
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An option that we are ready to write until `accept_by_s`, at `premium`, for whoever holds it."""
+
+    quote_id: bytes
+    leg: OptionLeg
+    asset: bytes
+    premium: int
+    accept_by_s: int
+    buyer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPriceRecord:
+    """A settlement price with the signatures that prove it on chain (64 bytes each, signer order)."""
+
+    feed: bytes
+    expiry_s: int
+    price: int
+    signatures: tuple[bytes, ...]
+
+    @property
+    def key(self) -> bytes:
+        return self.feed + self.expiry_s.to_bytes(8, "big")

@@ -1,0 +1,79 @@
+"""What a node knows of the world outside its channels: the chain's clock, secrets and prices.
+
+Both sides of a channel judge operations by their own view of the same chain; margins absorb that
+one of them has seen a block more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPrice:
+    """A settlement price in the contract's registry. `published_s` is the block time of first sight."""
+
+    price: int
+    published_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How much earlier than a deadline we act, and how much later we believe it has passed.
+
+    `register_s`: room to get a secret registered; a fulfil that leaves us less is refused (R9), and
+    an unanswered one is registered this long before its deadline (R10).
+    `reorg_s`: how long after a deadline we believe that nothing was registered in time (R7).
+    """
+
+    register_s: int = 120
+    reorg_s: int = 60
+
+
+class World(Protocol):
+    """Read-only view of the chain; the node's tables implement it."""
+
+    @property
+    def now_s(self) -> int:
+        """Time of the chain's latest block, moved on by our own clock (unix seconds)."""
+
+    @property
+    def margins(self) -> Margins: ...
+
+    @property
+    def registered_s(self) -> Mapping[bytes, int]:
+        """sha256 of a secret -> block time of its registration."""
+
+    @property
+    def published(self) -> Mapping[tuple[bytes, int], PublishedPrice]:
+        """(feed, expiry) -> what the contract's registry holds."""
+
+    @property
+    def signed_prices(self) -> Mapping[tuple[bytes, int], int]:
+        """(feed, expiry) -> price proven by enough signatures, wherever it came from."""
+
+
+def registered_in_time(world: World, hashlock: bytes, deadline_s: int) -> bool:
+    """Whether the contract counts the secret of `hashlock` as revealed by `deadline_s`."""
+    seen_s = world.registered_s.get(hashlock)
+    return seen_s is not None and seen_s <= deadline_s
+
+
+def expired_unregistered(world: World, hashlock: bytes, deadline_s: int, margin_s: int) -> bool:
+    """Whether a hash-locked claim is dead: its deadline is over by `margin_s` and no secret is on chain."""
+    return world.now_s > deadline_s + margin_s and not registered_in_time(world, hashlock, deadline_s)
+
+
+def settlement_price(world: World, feed: bytes, expiry_s: int, grace_s: int) -> int | None:
+    """The price at which options of (feed, expiry) settle now; 0 when they are void; None while open.
+
+    A price signed but not published counts only within the grace: afterwards the contract would call
+    the options void, and whoever gains from that need not agree to anything else.
+    """
+    on_chain = world.published.get((feed, expiry_s))
+    last_s = expiry_s + grace_s
+    if on_chain is not None:
+        return on_chain.price if on_chain.published_s <= last_s else 0
+    if world.now_s > last_s:
+        return 0
+    return world.signed_prices.get((feed, expiry_s))
