@@ -12,7 +12,8 @@ what has to arrive is given and each hub adds its fee to it:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from routing.edge import Asset, Edge
 from routing.errors import BadInput
@@ -147,13 +148,8 @@ def build_route(edges: list[Edge], query: Query) -> Route:
             offset_s += edge.policy.deadline_delta_s
         hops.append(Hop(edge.channel_id, edge.from_node, edge.to_node, amount, 0, later_s))
     hops.reverse()
-    kept = [0] + [before.amount - after.amount for before, after in zip(hops, hops[1:], strict=False)]
-    return Route(
-        tuple(
-            Hop(hop.channel_id, hop.from_node, hop.to_node, hop.amount, fee, hop.deadline_offset_s)
-            for hop, fee in zip(hops, kept, strict=True)
-        )
-    )
+    kept = [0] + [before.amount - after.amount for before, after in pairwise(hops)]
+    return Route(tuple(replace(hop, fee=fee) for hop, fee in zip(hops, kept, strict=True)))
 
 
 def _expect_range(name: str, value: int, least: int, most: int) -> None:

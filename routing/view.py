@@ -64,28 +64,28 @@ class View:
         return slots
 
     def _own_steps(self, graph: ChannelGraph) -> dict[int, list[Step]]:
-        query, own = self.query, self.query.local_liquidity
-        theirs = None if query.collateral is None else query.collateral.remote_liquidity
-        steps: dict[int, list[Step]] = {}
+        query, steps = self.query, dict[int, list[Step]]()
         for to_node, parallel in graph.nx_graph.succ[query.source].items():
-            if to_node in query.excluded_nodes:
-                continue
-            for channel_id, data in parallel.items():
+            for data in () if to_node in query.excluded_nodes else parallel.values():
                 edge: Edge = data["edge"]
                 step = step_over(edge, self.source) if edge.asset == self._index.asset else None
                 fit = None if step is None else self._fitted(step)
-                if fit is None:
+                if fit is None or not self._remote_fits(edge):
                     continue
                 _, extra, least, most, _, _, _ = fit
-                if own is not None:
-                    most = min(most, own.get(channel_id, 0))
-                if query.collateral is not None and theirs is not None:
-                    if theirs.get(channel_id, 0) < query.collateral.amount:
-                        continue
+                if query.local_liquidity is not None:
+                    most = min(most, query.local_liquidity.get(edge.channel_id, 0))
                 if least <= most:
                     free = (self.source, extra, least, most, 0, 0, edge)
                     steps.setdefault(self._index.slots[to_node], []).append(free)
         return steps
+
+    def _remote_fits(self, edge: Edge) -> bool:
+        """Whether the peer of an own channel can lock the collateral towards source."""
+        collateral = self.query.collateral
+        if collateral is None or collateral.remote_liquidity is None:
+            return True
+        return collateral.remote_liquidity.get(edge.channel_id, 0) >= collateral.amount
 
     def _fitted(self, step: Step) -> Step | None:
         """The step with this query's bounds, or None if it cannot serve it."""
