@@ -64,6 +64,8 @@ class Channel:
     pay from must be in both. `unanswered` are the operations in `mine` while it is unanswered,
     `parent` the version it was built on and `parent_signed` whether both had signed that one;
     `waiting` are operations that no signed state contains yet. `next_id` is our next claim's id.
+    `initiator`: we asked for the close; `close_until_s` and `close_signature`: until when a cooperative
+    close that we signed can be enforced, and the peer's signature on it.
     """
 
     channel_id: bytes
@@ -81,6 +83,18 @@ class Channel:
     parent_signed: bool = True
     unanswered: tuple[Operation, ...] = ()
     waiting: tuple[Operation, ...] = ()
+    initiator: bool = False
+    close_until_s: int = 0
+    close_signature: bytes = b""
+
+    @property
+    def key(self) -> bytes:
+        return self.channel_id
+
+    @property
+    def counterparty(self) -> bytes:
+        """The peer's address (20 bytes), known from the chain before its node id is."""
+        return self.params.b if self.me is Side.A else self.params.a
 
     @property
     def answered(self) -> bool:

@@ -1,7 +1,7 @@
 """What a node remembers beside its channels: invoices, payments, trades, forwards, secrets, quotes.
 
 Every record is frozen and durable (quotes excepted: they live for seconds). `key` identifies it in
-its table.
+its table; an `archived` one is history, which is on disk and no longer in memory.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,10 @@ class ClaimRef(NamedTuple):
 
     channel_id: bytes
     claim_id: int
+
+    @property
+    def key(self) -> bytes:
+        return self.channel_id + self.claim_id.to_bytes(8, "big")
 
 
 class FailureCode(IntEnum):
@@ -80,7 +84,11 @@ class Forward:
 
     @property
     def key(self) -> bytes:
-        return self.incoming.channel_id + self.incoming.claim_id.to_bytes(8, "big")
+        return self.outgoing.key
+
+    @property
+    def archived(self) -> bool:
+        return self.status is not ForwardStatus.OFFERED
 
 
 class InvoiceStatus(IntEnum):
@@ -109,6 +117,10 @@ class Invoice:
     def key(self) -> bytes:
         return self.hashlock
 
+    @property
+    def archived(self) -> bool:
+        return self.status is not InvoiceStatus.OPEN
+
 
 class PaymentStatus(IntEnum):
     PENDING = 1
@@ -135,6 +147,10 @@ class Payment:
     @property
     def key(self) -> bytes:
         return self.hashlock
+
+    @property
+    def archived(self) -> bool:
+        return self.status is not PaymentStatus.PENDING
 
 
 class TradeRole(IntEnum):
@@ -175,6 +191,10 @@ class Trade:
     def key(self) -> bytes:
         return self.hashlock
 
+    @property
+    def archived(self) -> bool:
+        return self.status is not TradeStatus.OFFERED
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -186,6 +206,29 @@ class Secret:
     @property
     def key(self) -> bytes:
         return self.hashlock
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """What the chain says of a channel in dispute.
+
+    `known` is False until the challenge is seen on chain; then `version`, `net`, `claims_hash` and `salt`
+    are what stands there and `expires_s` is the end of the window. `remaining` lists the ids of the
+    claims that partial settlements have left, None before the first.
+    """
+
+    channel_id: bytes
+    known: bool = False
+    version: int = 0
+    net: int = 0
+    claims_hash: bytes = bytes(32)
+    salt: bytes = bytes(32)
+    expires_s: int = 0
+    remaining: tuple[int, ...] | None = None
+
+    @property
+    def key(self) -> bytes:
+        return self.channel_id
 
 
 @dataclass(frozen=True, slots=True)
