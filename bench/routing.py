@@ -99,7 +99,7 @@ def _networkx_s(graph: ChannelGraph, pairs: list[Pair], amount_msat: int) -> lis
     It has it easier than ours: no growing amounts, no own balances, and disabled edges left out.
     """
     backwards: nx.MultiDiGraph[bytes] = nx.MultiDiGraph()
-    for from_node, to_node, channel_id, edge in graph.nx_graph.edges(keys=True, data=True):
+    for from_node, to_node, channel_id, data in graph.nx_graph.edges(keys=True, data=True):
         edge: Edge = data["edge"]
         if edge.policy.enabled:
             policy, most = edge.policy, min(edge.policy.max_amount, edge.capacity)
