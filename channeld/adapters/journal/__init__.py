@@ -1,0 +1,1 @@
+"""What must survive a crash: records by kind and key, committed all or nothing."""
