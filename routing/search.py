@@ -81,7 +81,8 @@ def _explained(graph: ChannelGraph, index: AssetIndex, query: Query) -> NoRoute:
     view = View(graph, index, unpriced)
     if not view.first_hops:
         return NoRoute(Why.CAPACITY, f"none of the source's own channels can carry {wanted}")
-    if not view.steps_to(view.destination) and view.destination not in view.first_hops:
+    others = any(step[0] != view.source for step in view.steps_to(view.destination))
+    if not others and view.destination not in view.first_hops:
         return NoRoute(Why.CAPACITY, f"none of the channels to the destination can carry {wanted}")
     return NoRoute(Why.CAPACITY, f"no channels in between can carry {wanted}")
 

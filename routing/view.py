@@ -75,7 +75,7 @@ class View:
                 _, extra, least, most, _, _, _ = fit
                 if query.local_liquidity is not None:
                     most = min(most, query.local_liquidity.get(edge.channel_id, 0))
-                if least <= most:
+                if most >= max(least, query.amount + extra):
                     free = (self.source, extra, least, most, 0, 0, edge)
                     steps.setdefault(self._index.slots[to_node], []).append(free)
         return steps
@@ -102,7 +102,12 @@ class View:
             most = min(most, edge.capacity - query.collateral.amount)
             extra = surcharge(edge, query)
         # The payee receives exactly the amount: nothing raises the last claim to a minimum.
-        if least > most or (edge.to_node == query.destination and least > query.amount):
+        # Amounts only grow towards the payer, so what cannot carry the last cannot carry any.
+        if (
+            least > most
+            or most < query.amount + extra
+            or (edge.to_node == query.destination and least > query.amount)
+        ):
             return None
         return slot, extra, least, most, base_fee, fee_ppm, edge
 
