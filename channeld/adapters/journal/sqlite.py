@@ -43,9 +43,10 @@ LAYOUT_VERSION = 1
 PAGE_BYTES = 4096
 """The disk's and the kernel's page; 1, 2 and 8 kB were measured and were slower for one load or another."""
 
-CHECKPOINT_PAGES = 2_000
-"""8 MB. A checkpoint stops commits for 3 to 10 ms; half as many pages stop it as often again, and
-ten times as many make every restart read and every crash replay 80 MB."""
+CHECKPOINT_PAGES = 1_000
+"""4 MB. A checkpoint stops commits while it copies pages: 3 ms here, 7 ms with random keys. Two, four and
+eight times as many pages stopped them for 6, 10 and 20 ms and raised the rate by less than a tenth
+(by a fifth with random keys)."""
 
 CACHE_KIB = 65_536
 """The pages of the keys' indexes of about a million records, and all channel states."""
