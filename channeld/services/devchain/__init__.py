@@ -1,0 +1,1 @@
+"""An Ethereum chain for development: Prague rules, one process, JSON-RPC over HTTP."""
