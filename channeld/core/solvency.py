@@ -47,6 +47,9 @@ At `_START` stands not a slope but the worth at the lowest price (0, or the coin
 _START = -1
 _FLAT: _Ladder = {_START: 0}
 
+_Drafts = dict[_Key, tuple[_Ladder, _Ladder, _Ladder]]
+"""The groups that a batch touches: copies of `_Group.sure`, `locked_by_a`, `locked_by_b` to write to."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
@@ -92,9 +95,9 @@ class Exposure:
         locked claim and adds the unlocked one. Costs O(claims given), and O(n log n) in the kinks of
         each group that was touched.
         """
-        drafts: dict[_Key, tuple[_Ladder, _Ladder, _Ladder]] = {}
-        less_a, less_b = self._count(drafts, removed, -1)
-        more_a, more_b = self._count(drafts, added, 1)
+        drafts: _Drafts = {}
+        less_a, less_b = self._count(drafts, removed, out=True)
+        more_a, more_b = self._count(drafts, added)
         fixed_a, fixed_b = self.fixed_by_a + less_a + more_a, self.fixed_by_b + less_b + more_b
         assert fixed_a >= 0 and fixed_b >= 0, f"removed claims that were never added: {fixed_a}, {fixed_b}"
         if not drafts:
@@ -113,16 +116,15 @@ class Exposure:
                 groups[key] = new
         return Exposure(fixed_a, fixed_b, options_a, options_b, groups)
 
-    def _count(
-        self, drafts: dict[_Key, tuple[_Ladder, _Ladder, _Ladder]], claims: Iterable[Claim], sign: int
-    ) -> tuple[int, int]:
-        """Count claims in (sign 1) or out (-1): options into `drafts`; returns the FIXED sums of a and b.
+    def _count(self, drafts: _Drafts, claims: Iterable[Claim], *, out: bool = False) -> tuple[int, int]:
+        """Count claims in, or out again: options into `drafts`; returns the FIXED sums of a and b.
 
-        One loop without calls: it runs over every claim of every batch.
+        One loop almost without calls: it runs over every claim of every batch.
         """
         fixed_a = fixed_b = 0
-        key: _Key | None = None
-        ladders: tuple[_Ladder, _Ladder, _Ladder] = ({}, {}, {})
+        negative = 1 if out else 0  # what A pays lowers its worth, and what B paid once it is out
+        feed, expiry_s, coin = b"", -1, -1
+        sure = locked_by_a = locked_by_b = _FLAT
         for claim in claims:
             terms = claim.terms
             by_b = claim.claim_id & 1
@@ -133,25 +135,25 @@ class Exposure:
                     fixed_a += claim.amount
                 continue
             kind, low, high = terms.kind, terms.strike, terms.bound
-            if low <= 0:
+            if low <= 0 or terms.expiry_s <= 0:
                 continue  # void, as is every other `continue` below: the conditions of payoff.is_void
-            this_key = (terms.feed, terms.expiry_s, high + 1 if kind >= _COIN_CALL else 0)
-            if this_key != key:
-                key = this_key
+            its_coin = high + 1 if kind is _COIN_CALL or kind is _COIN_PUT else 0
+            if terms.feed != feed or terms.expiry_s != expiry_s or its_coin != coin:
+                feed, expiry_s, coin = key = terms.feed, terms.expiry_s, its_coin
                 if key not in drafts:
                     drafts[key] = self._draft(key)
-                ladders = drafts[key]
-            ladder = ladders[0 if claim.hashlock is None else 1 + by_b]
-            slope = claim.amount * sign if by_b else -claim.amount * sign
+                sure, locked_by_a, locked_by_b = drafts[key]
+            ladder = sure if claim.hashlock is None else locked_by_b if by_b else locked_by_a
+            slope = -claim.amount if by_b == negative else claim.amount
             # A payoff rises between two prices, or starts high and falls between them. A digital does
-            # all of it from K - 1 to K; a coin call goes on for ever.
+            # all of it from K - 1 to K; a coin call rises for ever.
             if kind is _CALL:
                 if high <= low:
                     continue
-            elif kind is _PUT or kind is _COIN_PUT:
-                low, high = high, low
-                if low >= high or (low == 0 and kind is _COIN_PUT):
+            elif kind is _PUT or (kind is _COIN_PUT and high):
+                if high >= low:
                     continue
+                low, high = high, low
                 ladder[_START] += slope * (high - low)
                 slope = -slope
             elif kind is _COIN_CALL:
@@ -168,7 +170,7 @@ class Exposure:
                 continue
             ladder[low] = ladder.get(low, 0) + slope
             ladder[high] = ladder.get(high, 0) - slope
-        return fixed_a * sign, fixed_b * sign
+        return (-fixed_a, -fixed_b) if out else (fixed_a, fixed_b)
 
     def _draft(self, key: _Key) -> tuple[_Ladder, _Ladder, _Ladder]:
         group = self.groups.get(key)
@@ -183,17 +185,17 @@ NO_EXPOSURE = Exposure()
 def _group(key: _Key, sure: _Ladder, locked_by_a: _Ladder, locked_by_b: _Ladder) -> _Group | None:
     """The group with its worst cases, or None if its claims cancel out or are void."""
     for ladder in (sure, locked_by_a, locked_by_b):
-        if len(ladder) > 1:
+        if len(ladder) > 1 and 0 in ladder.values():
             for price in [price for price, change in ladder.items() if not change and price != _START]:
                 del ladder[price]  # or an exposure would remember the claims that it once had
-    pending = locked_by_a != _FLAT or locked_by_b != _FLAT
-    if key[1] <= 0 or (not pending and sure == _FLAT):
-        return None
     floor_plus_1 = key[2]
     extremes = _coin_extremes if floor_plus_1 else _linear_extremes
-    owed_a, owed_b = extremes(_sum(sure, locked_by_a) if pending else sure, floor_plus_1)
-    if pending:
-        owed_b = extremes(_sum(sure, locked_by_b), floor_plus_1)[1]
+    if locked_by_a == _FLAT and locked_by_b == _FLAT:
+        if sure == _FLAT:
+            return None
+        return _Group(sure, locked_by_a, locked_by_b, *extremes(sure, floor_plus_1))
+    owed_a = extremes(_sum(sure, locked_by_a), floor_plus_1)[0]
+    owed_b = extremes(_sum(sure, locked_by_b), floor_plus_1)[1]
     return _Group(sure, locked_by_a, locked_by_b, owed_a, owed_b)
 
 
@@ -207,7 +209,8 @@ def _sum(one: _Ladder, other: _Ladder) -> _Ladder:
 def _linear_extremes(ladder: _Ladder, _: int) -> tuple[int, int]:
     """The most that A and that B may have to pay, from 0 (no price) up; rounded down once."""
     worth = ladder[_START]
-    least, most = min(0, worth), max(0, worth)
+    least = worth if worth < 0 else 0
+    most = worth if worth > 0 else 0
     slope = last = 0
     prices = sorted(ladder)
     del prices[0]  # _START

@@ -1,7 +1,7 @@
 """The worst case against brute force, and what must hold whatever alice and bob have signed.
 
 `CHANNELD_SOAK_STATES` (default 20,000) sets how many random states the seeded check goes through;
-a million takes some minutes.
+a million takes about a minute and a half.
 """
 
 import os
