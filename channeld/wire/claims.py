@@ -6,7 +6,7 @@ claim  [id, amount, hashlock or nil, deadline, terms or nil]
 state  [version, net, [claims], next id of a, next id of b]
 """
 
-from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
+from channeld.core.claims import MAX_PRICE, MAX_TIME_S, Claim, OptionTerms, PayoffKind, State
 from channeld.core.operations import MAX_CLAIMS_PER_SIDE
 from channeld.core.records import OptionLeg
 from channeld.wire.fields import encode_uint, read_list, read_record
@@ -38,7 +38,7 @@ def _read_option_kind(value: object, name: str) -> PayoffKind:
     return kind
 
 
-TERMS = Layout(
+_TERMS = Layout(
     OptionTerms,
     "terms",
     kind=Codec(_KIND.pack, _read_option_kind),
@@ -47,10 +47,45 @@ TERMS = Layout(
     strike=PRICE,
     bound=PRICE,
 )
+_OPTION_KINDS = {int(kind): kind for kind in PayoffKind if kind is not PayoffKind.FIXED}
+_MAX_PRICE_BYTES = 16
 
-OPTIONAL_TERMS = optional(TERMS.codec)
 
-LEG = Layout(OptionLeg, "leg", terms=TERMS.codec, size=AMOUNT)
+def pack_terms(terms: OptionTerms, name: str = "terms") -> tuple[object, ...]:
+    """The array of an option's terms."""
+    kind, feed, expiry_s, strike, bound = terms.kind, terms.feed, terms.expiry_s, terms.strike, terms.bound
+    if kind and len(feed) == 32 and 0 <= expiry_s <= MAX_TIME_S and 0 <= strike <= MAX_PRICE >= bound >= 0:
+        return (int(kind), feed, expiry_s, encode_uint(strike), encode_uint(bound))
+    raise MalformedMessage(name, "fields within the limits of their widths", "others")
+
+
+def read_terms(value: object, name: str) -> OptionTerms:
+    """The terms in an array: all checks in one expression, and the layout only to say what is wrong."""
+    if type(value) is tuple and len(value) == 5:
+        kind, feed, expiry_s, strike, bound = value
+        if (
+            type(kind) is int
+            and kind in _OPTION_KINDS
+            and type(feed) is bytes
+            and len(feed) == 32
+            and type(expiry_s) is int
+            and 0 <= expiry_s <= MAX_TIME_S
+            and type(strike) is bytes
+            and len(strike) <= _MAX_PRICE_BYTES
+            and (not strike or strike[0])
+            and type(bound) is bytes
+            and len(bound) <= _MAX_PRICE_BYTES
+            and (not bound or bound[0])
+        ):
+            price, limit = int.from_bytes(strike, "big"), int.from_bytes(bound, "big")
+            return OptionTerms(_OPTION_KINDS[kind], feed, expiry_s, price, limit)
+    return _TERMS.read(value, name)
+
+
+TERMS: Codec[OptionTerms] = Codec(pack_terms, read_terms)
+OPTIONAL_TERMS = optional(TERMS)
+
+LEG = Layout(OptionLeg, "leg", terms=TERMS, size=AMOUNT)
 
 CLAIM = Layout(
     Claim,
@@ -71,7 +106,7 @@ def _pack_claim(claim: Claim) -> tuple[object, ...]:
         encode_uint(claim.amount),
         claim.hashlock,
         claim.deadline_s,
-        None if terms is None else TERMS.pack(terms),
+        None if terms is None else pack_terms(terms),
     )
 
 

@@ -24,7 +24,7 @@ from channeld.core.operations import (
     Operation,
     Settle,
 )
-from channeld.wire.claims import OPTIONAL_TERMS, TERMS
+from channeld.wire.claims import OPTIONAL_TERMS, pack_terms, read_terms
 from channeld.wire.fields import encode_uint, read_list
 from channeld.wire.layout import AMOUNT, CLAIM_ID, HASH, PRICE, TIME_S, Codec, Layout, blob
 from channeld.wire.malformed import MalformedMessage
@@ -74,7 +74,9 @@ def pack_operation(operation: Operation) -> tuple[object, ...]:
     match operation:
         case Add():
             return _pack_add(operation)
-        case Fulfil():
+        case Fulfil(claim_id, preimage):
+            if 0 <= claim_id < _CLAIM_ID_LIMIT and len(preimage) == 32:
+                return (TAG_FULFIL, claim_id, preimage)
             return (TAG_FULFIL, *_FULFIL.pack(operation))
         case Fail():
             return (TAG_FAIL, *_FAIL.pack(operation))
@@ -104,7 +106,7 @@ def _pack_add(operation: Add) -> tuple[object, ...]:
         and len(packet) <= MAX_PACKET_BYTES
     ):
         raise MalformedMessage(f"add {claim_id}", "fields within the limits of their widths", "others")
-    packed_terms = None if terms is None else TERMS.pack(terms)
+    packed_terms = None if terms is None else pack_terms(terms)
     return (TAG_ADD, claim_id, encode_uint(amount), hashlock, deadline_s, packed_terms, packet)
 
 
@@ -131,7 +133,7 @@ def read_operation(value: object, name: str) -> Operation:
                 and len(packet) <= MAX_PACKET_BYTES
             ):
                 if terms is not None:
-                    terms = TERMS.read(terms, "add.terms")
+                    terms = read_terms(terms, "add.terms")
                 return Add(Claim(claim_id, money, hashlock, deadline_s, terms), packet)
         elif tag == TAG_FULFIL and len(value) == 3:
             _, claim_id, preimage = value
@@ -148,6 +150,13 @@ def read_operation(value: object, name: str) -> Operation:
                 raise MalformedMessage(layout.name, f"an array of {layout.size + 1}", f"{len(value)} items")
             return layout.read_items(value[1:])
     raise MalformedMessage(name, f"a tag of {sorted(_LAYOUTS)}", "another")
+
+
+def _pack_one(operation: Operation, _name: str) -> tuple[object, ...]:
+    return pack_operation(operation)
+
+
+OPERATION: Codec[Operation] = Codec(_pack_one, read_operation)
 
 
 def _pack_batch(operations: tuple[Operation, ...], name: str) -> tuple[object, ...]:

@@ -1,0 +1,244 @@
+"""What a node remembers, as bytes for its journal: one table of fields for each kind of record.
+
+A value is `crc32 (4 bytes) of all that follows and of the kind || msgpack [format, fields...]`. The
+checksum finds what a disk has changed, the strict types what a bug has written; either is a
+DamagedRecord, never a half-read channel. `format` is the version of that record's table: whoever changes
+a table raises it and keeps a reader of the old one, so that a newer daemon can read an older database.
+
+To add a record: a Layout with its fields, and a line in `_RECORDS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from zlib import crc32
+
+import msgpack
+
+from channeld.core.channel import Channel
+from channeld.core.errors import OperationalError
+from channeld.core.identity import ChannelParams
+from channeld.core.records import (
+    ClaimRef,
+    Failure,
+    FailureCode,
+    Forward,
+    ForwardStatus,
+    Invoice,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+    Secret,
+    SignedPriceRecord,
+    Trade,
+    TradeRole,
+    TradeStatus,
+)
+from channeld.wire.channel_record import PARAMS, pack_channel, read_channel
+from channeld.wire.claims import LEG
+from channeld.wire.layout import (
+    ADDRESS,
+    AMOUNT,
+    CLAIM_ID,
+    HASH,
+    NODE_ID,
+    PRICE,
+    SIGNATURE,
+    TIME_S,
+    Layout,
+    choice,
+    fixed_or_empty,
+    list_of,
+    optional,
+    packed,
+    text,
+)
+from channeld.wire.malformed import MalformedMessage
+
+Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord
+R = TypeVar("R")
+Reader = Callable[[tuple[Any, ...]], R]
+
+MAX_DESCRIPTION_BYTES = 639
+"""As in an invoice, which follows [BOLT-11]."""
+
+MAX_SIGNERS = 255
+"""The threshold of a feed is one byte of its id."""
+
+_CHECKSUM_BYTES = 4
+
+
+class DamagedRecord(OperationalError):
+    """The database holds something else than this program wrote."""
+
+
+_CLAIM_REF = Layout(ClaimRef, "claim ref", channel_id=HASH, claim_id=CLAIM_ID)
+_FAILURE = Layout(Failure, "failure", code=choice(FailureCode), channel_id=HASH)
+_PREIMAGE = fixed_or_empty(32)
+
+_FORWARD = Layout(
+    Forward,
+    "forward",
+    incoming=_CLAIM_REF.codec,
+    outgoing=_CLAIM_REF.codec,
+    hashlock=HASH,
+    deadline_s=TIME_S,
+    fee=AMOUNT,
+    status=choice(ForwardStatus),
+    leg=optional(LEG.codec),
+)
+_INVOICE = Layout(
+    Invoice,
+    "invoice",
+    hashlock=HASH,
+    preimage=HASH,
+    payment_secret=HASH,
+    asset=ADDRESS,
+    amount=AMOUNT,
+    description=text(MAX_DESCRIPTION_BYTES),
+    created_s=TIME_S,
+    expires_s=TIME_S,
+    status=choice(InvoiceStatus),
+    received=AMOUNT,
+    paid_s=TIME_S,
+)
+_PAYMENT = Layout(
+    Payment,
+    "payment",
+    hashlock=HASH,
+    destination=NODE_ID,
+    asset=ADDRESS,
+    amount=AMOUNT,
+    fee=AMOUNT,
+    created_s=TIME_S,
+    description=text(MAX_DESCRIPTION_BYTES),
+    status=choice(PaymentStatus),
+    claim=optional(_CLAIM_REF.codec),
+    preimage=_PREIMAGE,
+    failure=optional(_FAILURE.codec),
+)
+_TRADE = Layout(
+    Trade,
+    "trade",
+    hashlock=HASH,
+    role=choice(TradeRole),
+    leg=LEG.codec,
+    asset=ADDRESS,
+    premium=AMOUNT,
+    fee=AMOUNT,
+    deadline_s=TIME_S,
+    counterparty=NODE_ID,
+    created_s=TIME_S,
+    status=choice(TradeStatus),
+    preimage=_PREIMAGE,
+    premium_claim=optional(_CLAIM_REF.codec),
+    option_claim=optional(_CLAIM_REF.codec),
+    failure=optional(_FAILURE.codec),
+)
+_SECRET = Layout(Secret, "secret", hashlock=HASH, preimage=HASH)
+_PRICE = Layout(
+    SignedPriceRecord,
+    "price",
+    feed=HASH,
+    expiry_s=TIME_S,
+    price=PRICE,
+    signatures=list_of(SIGNATURE, MAX_SIGNERS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat(Generic[R]):
+    """How one kind of record is written today, and how each older format is read."""
+
+    kind: str
+    version: int
+    pack: Callable[[R], tuple[object, ...]]
+    read: Reader[R]
+    key: Callable[[R], bytes]
+    older: Mapping[int, Reader[R]] = field(default_factory=dict)
+
+
+def _table(layout: Layout[R], key: Callable[[R], bytes], version: int = 1) -> RecordFormat[R]:
+    return RecordFormat(layout.name, version, layout.pack, lambda items: layout.read(items, layout.name), key)
+
+
+_RECORDS: dict[type[Record], RecordFormat[Any]] = {
+    Channel: RecordFormat("channel", 1, pack_channel, read_channel, lambda record: record.channel_id),
+    Forward: _table(_FORWARD, lambda record: record.key),
+    Invoice: _table(_INVOICE, lambda record: record.key),
+    Payment: _table(_PAYMENT, lambda record: record.key),
+    Trade: _table(_TRADE, lambda record: record.key),
+    Secret: _table(_SECRET, lambda record: record.key),
+    SignedPriceRecord: _table(_PRICE, lambda record: record.key),
+}
+_KINDS = {record_format.kind: record_format for record_format in _RECORDS.values()}
+
+
+def encode_record(record: Record) -> tuple[str, bytes, bytes]:
+    """(kind, key, value) for the journal. A record that could not be read back is a bug: AssertionError."""
+    form = _RECORDS[type(record)]
+    body: bytes = msgpack.packb((form.version, *packed(form.pack, record)), use_bin_type=True)
+    return form.kind, form.key(record), _checksum(form.kind, body) + body
+
+
+def decode_record(kind: str, value: bytes) -> Record:
+    """The record in a journal's value. Raises DamagedRecord."""
+    form = _KINDS.get(kind)
+    if form is None:
+        raise DamagedRecord(f"the database holds a record of the kind {kind!r}, expected {sorted(_KINDS)}")
+    record: Record = _decode(form, value)
+    return record
+
+
+def encode_params(params: ChannelParams) -> bytes:
+    """A channel's parameters alone, for whoever only watches it."""
+    body: bytes = msgpack.packb((1, *packed(PARAMS.pack, params)), use_bin_type=True)
+    return _checksum(PARAMS.name, body) + body
+
+
+def decode_params(value: bytes) -> ChannelParams:
+    """What `encode_params` wrote. Raises DamagedRecord."""
+    return _decode(_PARAMS_FORMAT, value)
+
+
+_PARAMS_FORMAT: RecordFormat[ChannelParams] = _table(PARAMS, lambda params: b"")
+
+
+def _checksum(kind: str, body: bytes) -> bytes:
+    return crc32(body, crc32(kind.encode())).to_bytes(_CHECKSUM_BYTES, "big")
+
+
+def _decode(form: RecordFormat[R], value: bytes) -> R:
+    what = f"the database's {form.kind} record of {len(value)} bytes is damaged"
+    body = value[_CHECKSUM_BYTES:]
+    if _checksum(form.kind, body) != value[:_CHECKSUM_BYTES]:
+        raise DamagedRecord(f"{what}: expected the checksum of its content, got another; restore a backup")
+    items = _unpack(what, body)
+    if not items or type(items[0]) is not int:
+        raise DamagedRecord(f"{what}: expected the number of its format first")
+    version = items[0]
+    reader = form.read if version == form.version else form.older.get(version)
+    if reader is None:
+        known = sorted([form.version, *form.older])
+        raise DamagedRecord(
+            f"the database's {form.kind} record has the format {version}, expected one of {known}: "
+            "was it written by a newer program?"
+        )
+    try:
+        return reader(items[1:])
+    except MalformedMessage as error:
+        raise DamagedRecord(f"{what}: {error}") from error
+
+
+def _unpack(what: str, body: bytes) -> tuple[Any, ...]:
+    """The array in a body. Lengths need no limit but the body's: the checksum proved that we wrote it."""
+    size = len(body)
+    try:
+        items = msgpack.unpackb(
+            body, raw=False, use_list=False, max_array_len=size, max_bin_len=size, max_str_len=size
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        raise DamagedRecord(f"{what}: expected msgpack, got {error}") from error
+    if type(items) is not tuple:
+        raise DamagedRecord(f"{what}: expected an array, got {type(items).__name__}")
+    return items
