@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from channeld.core.channel import Deposits
+from channeld.core.claims import Side
 from channeld.core.identity import ChannelParams
 from channeld.core.messages import Message
 from channeld.core.records import ClaimRef, Invoice, OptionLeg, Quote, SignedPriceRecord
@@ -19,6 +20,7 @@ class PeerConnected:
 @dataclass(frozen=True, slots=True)
 class PeerDisconnected:
     peer: bytes
+    address: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,14 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class ChannelOpened:
-    """A channel with us as one side was seen on chain, or we are about to open it."""
+    """A channel with us as side `me` was seen on chain, or we are about to open it.
+
+    `peer` is the other end's node id, empty until it connects.
+    """
 
     channel_id: bytes
     params: ChannelParams
+    me: Side
     peer: bytes
 
 

@@ -1,0 +1,218 @@
+"""What a node holds, and one step's view of it.
+
+A step reads through a `Draft` and writes into it; the node's `Tables` change only when the whole
+step is done. Raised therefore means that nothing changed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from channeld.core.channel import Channel, Verify
+from channeld.core.claims import Claim
+from channeld.core.effects import Effect
+from channeld.core.messages import Instruction
+from channeld.core.operations import Add
+from channeld.core.records import (
+    ClaimRef,
+    Dispute,
+    Forward,
+    Invoice,
+    Payment,
+    Quote,
+    Secret,
+    SignedPriceRecord,
+    Trade,
+)
+from channeld.core.world import Margins, PublishedPrice
+
+Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute
+R = TypeVar("R", Channel, Forward, Invoice, Payment, Trade, Secret, SignedPriceRecord, Dispute)
+
+TABLES: tuple[type[Record], ...] = (
+    Channel,
+    Forward,
+    Invoice,
+    Payment,
+    Trade,
+    Secret,
+    SignedPriceRecord,
+    Dispute,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HubPolicy:
+    """What we ask for carrying other people's claims. Fees in the channel asset's smallest unit."""
+
+    base_fee: int = 0
+    fee_ppm: int = 0
+    collateral_ppm_per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """Pure functions that the core needs and the wire implements, and our own settings.
+
+    `verify(channel id, state, signature)` and `verify_close(channel id, counter, net, until, signature)`
+    check the peer's signature, `verify_copy` our own on a state that the peer gives back;
+    `read_packet` may raise PeerViolation.
+    """
+
+    verify: Verify
+    verify_close: Callable[[bytes, int, int, int, bytes], bool]
+    verify_own: Verify
+    claims_hash: Callable[[list[Claim]], bytes]
+    read_packet: Callable[[bytes], Instruction]
+    policy: HubPolicy
+    close_validity_s: int = 3_600
+
+
+@dataclass(slots=True)
+class Tables:
+    """All live records, and the world as the chain shows it. Written to by `commit` alone.
+
+    What follows from the records (`online`, `refs_of_hash`, `quotes`) is not durable.
+    """
+
+    margins: Margins = field(default_factory=Margins)
+    now_s: int = 0
+    registered_s: dict[bytes, int] = field(default_factory=dict)
+    published: dict[tuple[bytes, int], PublishedPrice] = field(default_factory=dict)
+    signed_prices: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    records: dict[type[Record], dict[bytes, Record]] = field(
+        default_factory=lambda: {table: {} for table in TABLES}
+    )
+    online: set[bytes] = field(default_factory=set)
+    channels_of: dict[bytes, set[bytes]] = field(default_factory=dict)
+    refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
+    quotes: dict[bytes, Quote] = field(default_factory=dict)
+    dirty: set[bytes] = field(default_factory=set)
+
+    def channels(self) -> Iterator[Channel]:
+        for record in self.records[Channel].values():
+            assert isinstance(record, Channel)
+            yield record
+
+    def commit(self, draft: "Draft") -> None:
+        """Take over what a step changed. The caller makes it durable before any effect runs."""
+        for (table, key), record in draft.changes.items():
+            if record is None or is_archived(record):
+                self.records[table].pop(key, None)
+            else:
+                self.records[table][key] = record
+            if isinstance(record, Channel):
+                self.channels_of.setdefault(record.counterparty, set()).add(key)
+                self.dirty.add(key)
+            elif isinstance(record, SignedPriceRecord):
+                self.signed_prices[record.feed, record.expiry_s] = record.price
+        self.refs_of_hash.update(draft.refs)
+        for hashlock, refs in draft.refs.items():
+            if not refs:
+                del self.refs_of_hash[hashlock]
+        self.online |= draft.came_online
+        self.online -= draft.went_offline
+        for quote in draft.quotes:
+            self.quotes[quote.quote_id] = quote
+        for quote_id in draft.used_quotes:
+            self.quotes.pop(quote_id, None)
+
+    def restore(self, records: Iterator[Record]) -> None:
+        """Fill empty tables from the journal; what follows from the records is derived again."""
+        draft = Draft(self)
+        for record in records:
+            draft.changes[type(record), record.key] = record
+            if isinstance(record, Channel):
+                for claim in _open_claims(record):
+                    if claim.hashlock is not None:
+                        draft.index(claim.hashlock, ClaimRef(record.channel_id, claim.claim_id))
+        self.commit(draft)
+
+
+def _open_claims(channel: Channel) -> Iterator[Claim]:
+    """Every claim in a state that can be enforced, and every offer that is not signed yet."""
+    for state in channel.enforceable:
+        yield from state.claims.values()
+    for operation in channel.waiting:
+        if isinstance(operation, Add):
+            yield operation.claim
+
+
+def is_archived(record: Record) -> bool:
+    """Whether a record is history: on disk, no longer in memory."""
+    return isinstance(record, Forward | Invoice | Payment | Trade) and record.archived
+
+
+class Draft:
+    """One step: reads what the node holds, collects what changes and what shall be done."""
+
+    __slots__ = (
+        "came_online",
+        "changes",
+        "effects",
+        "quotes",
+        "refs",
+        "tables",
+        "used_quotes",
+        "went_offline",
+    )
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.changes: dict[tuple[type[Record], bytes], Record | None] = {}
+        self.effects: list[Effect] = []
+        self.refs: dict[bytes, tuple[ClaimRef, ...]] = {}
+        self.came_online: set[bytes] = set()
+        self.went_offline: set[bytes] = set()
+        self.quotes: list[Quote] = []
+        self.used_quotes: list[bytes] = []
+
+    @property
+    def world(self) -> Tables:
+        return self.tables
+
+    def get(self, table: type[R], key: bytes) -> R | None:
+        """The live record of a table, as this step sees it; history is not found."""
+        if (table, key) in self.changes:
+            record = self.changes[table, key]
+        else:
+            record = self.tables.records[table].get(key)
+        if record is None or is_archived(record):
+            return None
+        assert isinstance(record, table)
+        return record
+
+    def channel(self, channel_id: bytes) -> Channel:
+        channel = self.get(Channel, channel_id)
+        assert channel is not None, f"no channel {channel_id.hex()}"
+        return channel
+
+    def put(self, record: Record) -> None:
+        self.changes[type(record), record.key] = record
+
+    def emit(self, *effects: Effect) -> None:
+        self.effects.extend(effects)
+
+    def is_online(self, channel_id: bytes) -> bool:
+        """Whether the channel has been re-established on the present connection."""
+        if channel_id in self.came_online:
+            return True
+        return channel_id in self.tables.online and channel_id not in self.went_offline
+
+    def refs_of(self, hashlock: bytes) -> tuple[ClaimRef, ...]:
+        """Every open claim that waits for this secret (some may be gone: look them up)."""
+        refs = self.refs.get(hashlock)
+        return self.tables.refs_of_hash.get(hashlock, ()) if refs is None else refs
+
+    def index(self, hashlock: bytes, ref: ClaimRef) -> None:
+        """Remember that a claim waits for a secret."""
+        refs = self.refs_of(hashlock)
+        if ref not in refs:
+            self.refs[hashlock] = (*refs, ref)
+
+    def unindex(self, hashlock: bytes, ref: ClaimRef) -> None:
+        """Forget a claim that is gone; the last one takes the secret with it."""
+        refs = tuple(other for other in self.refs_of(hashlock) if other != ref)
+        self.refs[hashlock] = refs
+        if not refs and self.get(Secret, hashlock) is not None:
+            self.changes[Secret, hashlock] = None

@@ -1,0 +1,362 @@
+"""One node: (what it holds, an event) -> what changes and what shall be done.
+
+The caller commits the draft to the tables, makes it durable, and only then runs the effects; it
+calls `flush` when no event is left in this turn, so that batches grow with load and an idle link
+has no delay (R3, R4).
+"""
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import assert_never
+
+from channeld.core.channel import (
+    Ack,
+    Channel,
+    Phase,
+    Progress,
+    Reestablish,
+    Update,
+    acknowledge,
+    propose,
+    receive_ack,
+    receive_update,
+    reestablish,
+    resend,
+)
+from channeld.core.closing import (
+    close_offer_received,
+    closing_due,
+    offer_close,
+    request_close,
+    resume_close,
+    shutdown_received,
+)
+from channeld.core.disputing import (
+    challenge_seen,
+    force_close,
+    hash_locked,
+    look_after,
+    partial_settlement_seen,
+)
+from channeld.core.draft import Draft, Tables, Toolbox
+from channeld.core.effects import Notify, Send, SendCopy, SendSigned
+from channeld.core.errors import PeerViolation, Rejected
+from channeld.core.events import (
+    ChallengeSeen,
+    ChannelDue,
+    ChannelOpened,
+    ClaimDue,
+    CloseRequested,
+    CloseSeen,
+    DepositsConfirmed,
+    Event,
+    InvoiceCreated,
+    MessageReceived,
+    OptionRequested,
+    PartialSettlementSeen,
+    PaymentRequested,
+    PeerConnected,
+    PeerDisconnected,
+    PriceLearnt,
+    QuoteGiven,
+    SecretSeen,
+    SettlementRequested,
+)
+from channeld.core.messages import (
+    CloseOffer,
+    Complaint,
+    DepositsSeen,
+    Hello,
+    Message,
+    PolicyAnnouncement,
+    Relay,
+    Shutdown,
+    StateCopy,
+)
+from channeld.core.operations import Fulfil
+from channeld.core.paying import request_payment
+from channeld.core.reactions import (
+    claim_due,
+    drop_unsigned_offers,
+    progress_made,
+    queue_settlement,
+    secret_learnt,
+)
+from channeld.core.records import ClaimRef, Dispute
+from channeld.core.trading import request_option
+
+
+def harvest(tables: Tables, message: Message) -> Draft:
+    """R5, first of all: take the secrets out of a batch, whatever may be wrong with the rest of it.
+
+    Only secrets that some open claim waits for are kept, so that nobody can fill our memory.
+    """
+    draft = Draft(tables)
+    if isinstance(message, Update):
+        channel = draft.get(Channel, message.channel_id)
+        for operation in message.operations:
+            if not isinstance(operation, Fulfil) or channel is None:
+                continue
+            hashlock = sha256(operation.preimage).digest()
+            claims = [state.claims.get(operation.claim_id) for state in channel.enforceable]
+            if any(claim is not None and claim.hashlock == hashlock for claim in claims):
+                secret_learnt(draft, operation.preimage)
+    return draft
+
+
+def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
+    """One event. Raises Rejected or PeerViolation with nothing changed."""
+    draft = Draft(tables)
+    match event:
+        case PeerConnected(peer, address):
+            _peer_connected(draft, peer, address)
+        case PeerDisconnected(_, address):
+            _peer_disconnected(draft, address)
+        case MessageReceived(peer, message):
+            _message(draft, peer, message, tools)
+        case ChannelOpened():
+            _channel_opened(draft, event)
+        case DepositsConfirmed():
+            _deposits_confirmed(draft, event)
+        case ChallengeSeen():
+            challenge_seen(draft, event)
+            _collect_on_chain(draft, event.channel_id)
+        case PartialSettlementSeen():
+            partial_settlement_seen(draft, event, tools)
+        case CloseSeen(channel_id):
+            _close_seen(draft, channel_id)
+        case SecretSeen(preimage):
+            secret_learnt(draft, preimage)
+        case PriceLearnt(record):
+            draft.put(record)
+        case ClaimDue(claim):
+            claim_due(draft, claim)
+        case ChannelDue(channel_id):
+            _channel_due(draft, channel_id)
+        case InvoiceCreated(invoice):
+            draft.put(invoice)
+        case PaymentRequested():
+            request_payment(draft, event)
+        case OptionRequested():
+            request_option(draft, event)
+        case QuoteGiven(quote):
+            draft.quotes.append(quote)
+        case SettlementRequested(channel_id, feed, expiry_s):
+            if not queue_settlement(draft, _required(draft, channel_id), feed, expiry_s):
+                raise Rejected(
+                    "nothing to settle yet: the option is not expired, its price is not signed, "
+                    "or a trade in it is still pending"
+                )
+        case CloseRequested(channel_id, unilateral):
+            _required(draft, channel_id)
+            if unilateral:
+                _stop_offers(draft, channel_id)
+                force_close(draft, channel_id)
+                _collect_on_chain(draft, channel_id)
+            else:
+                request_close(draft, channel_id)
+        case _:
+            assert_never(event)
+    return draft
+
+
+def flush(tables: Tables, channel_id: bytes, tools: Toolbox) -> Draft:
+    """End of a turn for a channel that has changed: sign what waits, else countersign, else close."""
+    draft = Draft(tables)
+    channel = draft.get(Channel, channel_id)
+    if channel is None or not draft.is_online(channel_id):
+        return draft
+    progress, update = propose(channel, tables)
+    if progress.channel is not channel:
+        progress_made(draft, channel, progress, tools)
+        channel = draft.channel(channel_id)
+    if update is not None:
+        draft.emit(SendSigned(channel.peer, update, progress.channel.mine))
+        return draft
+    acknowledged, ack = acknowledge(channel)
+    if ack is not None:
+        draft.put(acknowledged)
+        draft.emit(SendSigned(channel.peer, ack, acknowledged.mine))
+        channel = acknowledged
+    offer_close(draft, channel, tools)
+    return draft
+
+
+def _required(draft: Draft, channel_id: bytes) -> Channel:
+    channel = draft.get(Channel, channel_id)
+    if channel is None:
+        raise Rejected(f"no channel {channel_id.hex()}")
+    return channel
+
+
+def _peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
+    for channel_id in draft.tables.channels_of.get(address, ()):
+        channel = draft.channel(channel_id)
+        if channel.peer != peer:
+            channel = replace(channel, peer=peer)
+            draft.put(channel)
+        if channel.phase not in (Phase.DISPUTED, Phase.CLOSED):
+            draft.emit(Send(peer, reestablish(channel)))
+
+
+def _peer_disconnected(draft: Draft, address: bytes) -> None:
+    for channel_id in draft.tables.channels_of.get(address, ()):
+        if draft.is_online(channel_id):
+            draft.went_offline.add(channel_id)
+            drop_unsigned_offers(draft, draft.channel(channel_id))
+            draft.emit(Notify("channel", channel_id))
+
+
+def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> None:
+    if isinstance(message, Hello | PolicyAnnouncement | Relay | Complaint):
+        return  # the daemon's business: they move no money
+    channel = draft.get(Channel, message.channel_id)
+    if channel is None or channel.peer != peer:
+        return  # not confirmed here yet, or not this peer's channel; nothing of it counts
+    progress: Progress | None = None
+    match message:
+        case Reestablish():
+            _reestablished(draft, channel, message)
+        case Update():
+            _require_online(draft, channel)
+            progress = receive_update(channel, message, draft.world, tools.verify)
+        case Ack():
+            _require_online(draft, channel)
+            progress = receive_ack(channel, message, tools.verify)
+        case DepositsSeen(_, deposit_a, deposit_b):
+            announced = replace(channel.announced, a=deposit_a, b=deposit_b)
+            draft.put(replace(channel, announced=announced))
+        case Shutdown():
+            shutdown_received(draft, channel)
+        case CloseOffer():
+            close_offer_received(draft, channel, message, tools)
+        case StateCopy():
+            _recover(draft, channel, message, tools)
+        case _:
+            assert_never(message)
+    if progress is not None and progress.channel is not channel:
+        progress_made(draft, channel, progress, tools)
+
+
+def _require_online(draft: Draft, channel: Channel) -> None:
+    """Before both have said what they hold, nobody may move the channel."""
+    if not draft.is_online(channel.channel_id):
+        raise PeerViolation(f"channel {channel.channel_id.hex()}: expected a reestablish message first")
+
+
+def _reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
+    announced = replace(channel.announced, a=theirs.deposit_a, b=theirs.deposit_b)
+    channel = replace(channel, announced=announced)
+    draft.put(channel)
+    if theirs.mine < channel.theirs.version:
+        # R12: the peer has lost what it signed; our copy lets it leave cooperatively.
+        copy = StateCopy(channel.channel_id, channel.theirs, channel.their_signature, b"")
+        draft.emit(SendCopy(channel.peer, copy))
+        return
+    if theirs.theirs > channel.mine.version:
+        return  # it says that we lost data: its StateCopy must prove it
+    again = resend(channel, theirs.theirs)
+    if again is not None:
+        draft.emit(SendSigned(channel.peer, again, channel.mine))
+    if not draft.is_online(channel.channel_id):
+        # It may have come before the peer knew the channel and been ignored there: say it again.
+        draft.emit(Send(channel.peer, reestablish(channel)))
+        draft.came_online.add(channel.channel_id)
+    resume_close(draft, channel)
+    draft.emit(Notify("channel", channel.channel_id))
+
+
+def _recover(draft: Draft, channel: Channel, copy: StateCopy, tools: Toolbox) -> None:
+    """Our own signature proves that we lost data: from here on only a cooperative close (R12)."""
+    state = copy.state
+    if state.version <= max(channel.mine.version, channel.theirs.version):
+        return
+    if not tools.verify_own(channel.channel_id, state, copy.your_signature):
+        raise PeerViolation(f"state copy {state.version}: the signature on it is not ours")
+    if not tools.verify(channel.channel_id, state, copy.my_signature):
+        raise PeerViolation(f"state copy {state.version}: the signature on it is not the peer's")
+    channel = replace(
+        channel,
+        phase=Phase.RECOVERED,
+        mine=state,
+        theirs=state,
+        their_signature=copy.my_signature,
+        unanswered=(),
+        waiting=(),
+        initiator=True,
+    )
+    draft.put(channel)
+    draft.emit(Send(channel.peer, reestablish(channel)), Send(channel.peer, Shutdown(channel.channel_id)))
+    draft.came_online.add(channel.channel_id)
+    draft.emit(Notify("channel", channel.channel_id))
+
+
+def _channel_opened(draft: Draft, event: ChannelOpened) -> None:
+    if draft.get(Channel, event.channel_id) is not None:
+        return
+    # Claim ids are even when side A pays, odd when B does.
+    draft.put(Channel(event.channel_id, event.params, event.me, event.peer, Phase.OPENING, int(event.me)))
+    draft.emit(Notify("channel", event.channel_id))
+
+
+def _deposits_confirmed(draft: Draft, event: DepositsConfirmed) -> None:
+    channel = draft.get(Channel, event.channel_id)
+    if channel is None or channel.deposits == event.deposits:
+        return
+    fresh = channel.phase is Phase.OPENING
+    phase = Phase.OPEN if fresh else channel.phase
+    channel = replace(channel, deposits=event.deposits, phase=phase)
+    draft.put(channel)
+    if channel.peer and not draft.is_online(channel.channel_id):
+        draft.emit(Send(channel.peer, reestablish(channel)))
+    elif channel.peer:
+        deposits = event.deposits
+        draft.emit(Send(channel.peer, DepositsSeen(channel.channel_id, deposits.a, deposits.b)))
+    draft.emit(Notify("channel", event.channel_id))
+
+
+def _stop_offers(draft: Draft, channel_id: bytes) -> None:
+    drop_unsigned_offers(draft, draft.channel(channel_id))
+    draft.put(replace(draft.channel(channel_id), waiting=()))
+
+
+def _collect_on_chain(draft: Draft, channel_id: bytes) -> None:
+    """A channel goes to the chain: whatever we can collect in it, the registry must hear of."""
+    channel = draft.get(Channel, channel_id)
+    if channel is None or channel.phase is not Phase.DISPUTED:
+        return
+    _stop_offers(draft, channel_id)
+    for claim_id in hash_locked(channel):
+        claim_due(draft, ClaimRef(channel_id, claim_id))
+
+
+def _close_seen(draft: Draft, channel_id: bytes) -> None:
+    channel = draft.get(Channel, channel_id)
+    if channel is None or channel.phase is Phase.CLOSED:
+        return
+    _stop_offers(draft, channel_id)
+    draft.put(replace(draft.channel(channel_id), phase=Phase.CLOSED))
+    if draft.get(Dispute, channel_id) is not None:
+        draft.changes[Dispute, channel_id] = None
+    draft.emit(Notify("channel", channel_id))
+
+
+def _channel_due(draft: Draft, channel_id: bytes) -> None:
+    channel = draft.get(Channel, channel_id)
+    if channel is None:
+        return
+    if channel.phase is Phase.CLOSING:
+        closing_due(draft, channel)
+    elif channel.phase is Phase.DISPUTED:
+        look_after(draft, channel_id)
+
+
+def wake_all(tables: Tables) -> list[ClaimDue | ChannelDue]:
+    """After a start: look once at every open claim and every channel on its way out."""
+    due: list[ClaimDue | ChannelDue] = []
+    for channel in tables.channels():
+        for state in channel.enforceable:
+            due += [ClaimDue(ClaimRef(channel.channel_id, claim_id)) for claim_id in state.claims]
+        if channel.phase in (Phase.CLOSING, Phase.DISPUTED):
+            due.append(ChannelDue(channel.channel_id))
+    return due

@@ -1,0 +1,100 @@
+"""Payments: what we ask for (invoices) and what we pay."""
+
+from dataclasses import replace
+
+from channeld.core.channel import Channel, Phase
+from channeld.core.claims import Claim
+from channeld.core.draft import Draft
+from channeld.core.effects import Notify
+from channeld.core.errors import Rejected
+from channeld.core.events import PaymentRequested
+from channeld.core.forwarding import leaves_room
+from channeld.core.messages import Deliver
+from channeld.core.offers import fail_back, offer, release_secret
+from channeld.core.records import (
+    ClaimRef,
+    Failure,
+    FailureCode,
+    Invoice,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+)
+
+
+def require_ready(draft: Draft, channel_id: bytes) -> Channel:
+    """The channel, if new claims can be offered in it now; else Rejected."""
+    channel = draft.get(Channel, channel_id)
+    if channel is None:
+        raise Rejected(f"no channel {channel_id.hex()}")
+    if channel.phase is not Phase.OPEN:
+        raise Rejected(f"channel {channel_id.hex()} is {channel.phase.name.lower()}, expected open")
+    if not draft.is_online(channel_id):
+        raise Rejected(f"the peer of channel {channel_id.hex()} is not connected")
+    return channel
+
+
+def request_payment(draft: Draft, event: PaymentRequested) -> None:
+    """Offer a payment along a chosen route. Raises Rejected if it is under way already."""
+    if draft.get(Payment, event.hashlock) is not None:
+        raise Rejected(f"a payment with hash {event.hashlock.hex()} is already under way")
+    require_ready(draft, event.channel_id)
+    claim = offer(
+        draft, event.channel_id, event.amount + event.fee, event.hashlock, event.deadline_s, event.packet
+    )
+    draft.put(
+        Payment(
+            event.hashlock,
+            event.destination,
+            event.asset,
+            event.amount,
+            event.fee,
+            event.now_s,
+            event.description,
+            claim=claim,
+        )
+    )
+
+
+def deliver(draft: Draft, ref: ClaimRef, claim: Claim, order: Deliver) -> None:
+    """A claim arrived that pays an invoice of ours: take it if it is what we asked for.
+
+    Attacks stopped: a hop that probes for the payee (the payment secret is in the invoice alone), one
+    that forwards less than was asked, one that leaves us no time to register the secret.
+    """
+    assert claim.hashlock is not None
+    invoice = draft.get(Invoice, claim.hashlock)
+    asset = draft.channel(ref.channel_id).params.asset
+    if (
+        invoice is None
+        or invoice.payment_secret != order.payment_secret
+        or invoice.asset != asset
+        or draft.world.now_s > invoice.expires_s
+    ):
+        fail_back(draft, ref, Failure(FailureCode.UNKNOWN_HASH))
+    elif claim.terms is not None or claim.amount < max(invoice.amount, order.total, 1):
+        fail_back(draft, ref, Failure(FailureCode.WRONG_AMOUNT))
+    elif not leaves_room(draft, claim):
+        fail_back(draft, ref, Failure(FailureCode.TOO_LATE))
+    else:
+        draft.put(
+            replace(invoice, status=InvoiceStatus.PAID, received=claim.amount, paid_s=draft.world.now_s)
+        )
+        draft.emit(Notify("invoice", invoice.hashlock))
+        release_secret(draft, invoice.preimage)
+
+
+def payment_succeeded(draft: Draft, hashlock: bytes, preimage: bytes) -> None:
+    """The secret is the receipt: the payment is done, however its claim is cleared."""
+    payment = draft.get(Payment, hashlock)
+    if payment is not None:
+        draft.put(replace(payment, status=PaymentStatus.SUCCEEDED, preimage=preimage, claim=None))
+        draft.emit(Notify("payment", hashlock))
+
+
+def payment_gone(draft: Draft, hashlock: bytes, ref: ClaimRef, failure: Failure) -> None:
+    """Our offer is in no enforceable state any more: the payment failed and may be tried again."""
+    payment = draft.get(Payment, hashlock)
+    if payment is not None and payment.claim == ref:
+        draft.put(replace(payment, status=PaymentStatus.FAILED, failure=failure, claim=None))
+        draft.emit(Notify("payment", hashlock))
