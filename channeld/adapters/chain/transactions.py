@@ -1,0 +1,373 @@
+"""Get transactions of one key mined, each intention once, whatever the node and the fees do.
+
+Every transaction is durable before it is sent. One that nobody mines is replaced at the same nonce
+with a higher fee; one that a reorganisation threw out is sent again; one whose nonce somebody else
+used (the same key in another wallet) is reported, and its caller decides from the chain's state.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from channeld.adapters.chain.blocks import LATEST, Block, BlockTag, block_at, block_param
+from channeld.adapters.chain.fees import GWEI, Fees, offer, raised, suggested_tip_wei
+from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data, hex_quantity, quantity
+from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage, Version
+from channeld.adapters.chain.reads import chain_id, code_at
+from channeld.adapters.chain.receipts import Receipt, receipt_of
+from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
+from channeld.core.errors import OperationalError, Rejected
+from channeld.wire.eip712 import keccak
+from channeld.wire.evm_transaction import TransactionFields, transaction_hash
+
+log = logging.getLogger(__name__)
+
+KNOWN = ("already known", "alreadyknown", "known transaction", "already imported", "transaction already")
+"""How nodes say that they have this very transaction: it was sent."""
+NONCE_SPENT = ("nonce too low", "nonce is too low", "old nonce", "oldnonce", "nonce has already")
+"""How nodes say that the nonce is in a block: ours or another one; receipts tell."""
+
+
+class TransactionDisplaced(OperationalError):
+    """The nonce of a transaction was used by one that is not ours; it will never be mined."""
+
+
+class TransactionReverted(OperationalError):
+    """A transaction was mined and failed."""
+
+
+class TransactionSigner(Protocol):
+    """What signs: the key itself stays in the signer."""
+
+    @property
+    def address(self) -> bytes: ...
+
+    def sign_transaction(self, fields: TransactionFields) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSettings:
+    """How to get transactions mined."""
+
+    confirmations: int = 1
+    """Blocks until a transaction counts as final, its own included."""
+    poll_s: float = 1.0
+    resubmit_after_s: float = 60.0
+    """Five blocks of Ethereum without being mined: the fee is too low."""
+    max_fee_wei: int = 500 * GWEI
+    """Per unit of gas, the operator's limit."""
+    gas_margin_percent: int = 25
+    """More gas than estimated: the state may change before the block, and a payout's first use of an
+    account costs 25,000."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A transaction that is not final yet, and whoever waits for it."""
+
+    entry: Entry
+    sent_at_s: float
+    receipt: Receipt | None = None
+    failure: OperationalError | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self, receipt: Receipt | None, failure: OperationalError | None) -> None:
+        self.receipt, self.failure = receipt, failure
+        self.settled.set()
+
+
+class Transactor:
+    """Sends the transactions of one key to one chain. `run` must run while anything is to be mined."""
+
+    def __init__(
+        self,
+        rpc: RpcClient,
+        signer: TransactionSigner,
+        outbox: Outbox,
+        chain: int,
+        settings: TransactionSettings,
+    ) -> None:
+        self._rpc = rpc
+        self._signer = signer
+        self._outbox = outbox
+        self._chain_id = chain
+        self._settings = settings
+        self._lock = asyncio.Lock()
+        self._work = asyncio.Event()
+        self._live = {entry.intention: _Live(entry, self._now_s()) for entry in outbox.unfinished()}
+
+    async def submit(self, intention: str, request: Request, *, gas_limit: int | None = None) -> None:
+        """Sign, store and send, once per intention: a second call changes nothing.
+
+        The gas is estimated on the latest block unless given: what a request builds upon must be
+        mined. Raises NodeRefusal if the call would revert or the node refuses it (nothing was sent),
+        Rejected if the intention was submitted with another content. A node that does not answer
+        after the transaction was stored is no error: it is sent again.
+        """
+        async with self._lock:
+            entry = self._outbox.get(intention)
+            if entry is not None and entry.stage is not Stage.DISPLACED:
+                if entry.request != request:
+                    raise Rejected(
+                        f"expected {intention} to be submitted once; it differs from the first time"
+                    )
+                return
+            entry = await self._signed(intention, request, gas_limit)
+            self._outbox.put(entry)
+            self._live[intention] = _Live(entry, self._now_s())
+            self._work.set()
+            try:
+                await self._send(entry)
+            except NodeRefusal:
+                # nobody has it, and no later nonce was given out: as if it had never been
+                del self._live[intention]
+                self._outbox.forget(intention)
+                raise
+
+    async def result(self, intention: str) -> Receipt:
+        """Wait until an intention is mined; its receipt may say that it failed.
+
+        A reorganisation may still undo it; it is then mined again without another word. Raises
+        TransactionDisplaced, or Rejected if the intention was never submitted.
+        """
+        live = self._live.get(intention)
+        if live is not None:
+            await live.settled.wait()
+            if live.failure is not None:
+                raise live.failure
+            assert live.receipt is not None
+            return live.receipt
+        entry = self._outbox.get(intention)
+        if entry is None:
+            raise Rejected(f"expected a submitted intention, got {intention!r}")
+        if entry.stage is Stage.DISPLACED or entry.mined_hash is None:
+            raise _displaced(entry)
+        receipt = await receipt_of(self._rpc, entry.mined_hash)
+        if receipt is None:
+            raise MalformedAnswer(f"the receipt of {intention}", "a receipt of a final transaction", None)
+        return receipt
+
+    async def execute(self, intention: str, request: Request, *, gas_limit: int | None = None) -> Receipt:
+        """Submit and wait until mined. Raises TransactionReverted if it failed there."""
+        await self.submit(intention, request, gas_limit=gas_limit)
+        receipt = await self.result(intention)
+        if not receipt.succeeded:
+            raise TransactionReverted(f"chain: {intention} failed in block {receipt.block_number}")
+        return receipt
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The intentions that are not final yet, by nonce."""
+        return tuple(live.entry.intention for live in self._by_nonce())
+
+    def forget(self, intention: str) -> None:
+        """Drop a finished intention, so that it may be submitted anew. Raises Rejected if it is live."""
+        if intention in self._live:
+            raise Rejected(f"expected {intention} to be final before it is forgotten")
+        self._outbox.forget(intention)
+
+    async def run(self) -> None:
+        """Send what a crash may have left unsent, then watch, for ever."""
+        for live in self._by_nonce():
+            await self._send_again(live)
+        while True:
+            if not self._live:
+                self._work.clear()
+                await self._work.wait()
+            try:
+                async with self._lock:
+                    await self._watch_once()
+            except OperationalError as error:
+                log.warning("transactions are not watched: %s", error)
+            await asyncio.sleep(self._settings.poll_s)
+
+    def abandon(self, reason: str) -> None:
+        """Tell everyone who waits that nobody watches any more. The transactions stay durable."""
+        for live in self._live.values():
+            if not live.settled.is_set():
+                live.settle(None, OperationalError(reason))
+
+    # --- signing and sending ---
+
+    async def _signed(self, intention: str, request: Request, gas_limit: int | None) -> Entry:
+        head = await self._head()
+        if gas_limit is None:
+            gas_limit = await self._estimated_gas(request, head)
+        fees = offer(head, await suggested_tip_wei(self._rpc), self._settings.max_fee_wei)
+        nonce = await self._count("pending")
+        if self._live:
+            nonce = max(nonce, 1 + max(live.entry.nonce for live in self._live.values()))
+        entry = Entry(intention, Stage.SENT, nonce, request, gas_limit, ())
+        return self._with_version(entry, fees)
+
+    def _with_version(self, entry: Entry, fees: Fees) -> Entry:
+        fields = TransactionFields(
+            chain_id=self._chain_id,
+            nonce=entry.nonce,
+            tip_wei=fees.tip_wei,
+            max_fee_wei=fees.max_fee_wei,
+            gas_limit=entry.gas_limit,
+            to=entry.request.to,
+            value_wei=entry.request.value_wei,
+            data=entry.request.data,
+        )
+        raw = self._signer.sign_transaction(fields)
+        return replace(entry, versions=(*entry.versions, Version(transaction_hash(raw), raw, fees)))
+
+    async def _estimated_gas(self, request: Request, head: Block) -> int:
+        call = {
+            "from": hex_data(self._signer.address),
+            "data": hex_data(request.data),
+            "value": hex_quantity(request.value_wei),
+        }
+        if request.to is not None:
+            call["to"] = hex_data(request.to)
+        estimate = quantity(await self._rpc.call("eth_estimateGas", call), "estimated gas", bits=64)
+        return min(estimate * (100 + self._settings.gas_margin_percent) // 100, head.gas_limit)
+
+    async def _send(self, entry: Entry) -> None:
+        """Give the newest version to the node. Raises NodeRefusal only if the node does not have it.
+
+        Without a clear answer the transaction may be on its way: it stays, and is sent again.
+        """
+        version = entry.versions[-1]
+        try:
+            answer = await self._rpc.call("eth_sendRawTransaction", hex_data(version.raw))
+            if data(answer, "a transaction hash", length=32) != version.hash:
+                log.error("the node named %s otherwise than 0x%s", entry.intention, version.hash.hex())
+        except NodeRefusal as error:
+            said = error.message.lower()
+            if not any(phrase in said for phrase in KNOWN + NONCE_SPENT):
+                raise
+        except OperationalError as error:
+            log.warning("%s is stored and will be sent again: %s", entry.intention, error)
+
+    async def _send_again(self, live: _Live) -> None:
+        live.sent_at_s = self._now_s()
+        try:
+            await self._send(live.entry)
+        except OperationalError as error:
+            log.warning("%s was refused again: %s", live.entry.intention, error)
+
+    # --- watching ---
+
+    async def _watch_once(self) -> None:
+        head, count = await self._head(), await self._count(LATEST)
+        first_unmined = True
+        for live in self._by_nonce():
+            if live.entry.nonce < count or live.entry.stage is Stage.MINED:
+                await self._look_for_receipt(live, head)
+            elif self._now_s() - live.sent_at_s >= self._settings.resubmit_after_s:
+                # a higher nonce waits for the lower one: only the lowest can be helped by a fee
+                await (self._raise_fee(live, head) if first_unmined else self._send_again(live))
+            if live.entry.stage is Stage.SENT:
+                first_unmined = False
+
+    async def _look_for_receipt(self, live: _Live, head: Block) -> None:
+        for version in reversed(live.entry.versions):
+            receipt = await receipt_of(self._rpc, version.hash)
+            if receipt is not None:
+                self._mined(live, receipt, head)
+                return
+        if live.entry.stage is Stage.MINED:
+            log.info("%s was reorganised away and is sent again", live.entry.intention)
+            self._store(live, replace(live.entry, stage=Stage.SENT, mined_hash=None))
+            await self._send_again(live)
+            return
+        confirmed = head.number - self._settings.confirmations
+        if confirmed >= 0 and await self._count(confirmed) > live.entry.nonce:
+            self._store(live, replace(live.entry, stage=Stage.DISPLACED))
+            del self._live[live.entry.intention]
+            live.settle(None, _displaced(live.entry))
+
+    def _mined(self, live: _Live, receipt: Receipt, head: Block) -> None:
+        final = head.number - receipt.block_number + 1 >= self._settings.confirmations
+        stage = Stage.FINAL if final else Stage.MINED
+        entry = replace(live.entry, stage=stage, mined_hash=receipt.transaction_hash)
+        if entry != live.entry:
+            self._store(live, entry)
+        if final:
+            del self._live[entry.intention]
+        live.settle(receipt, None)
+
+    async def _raise_fee(self, live: _Live, head: Block) -> None:
+        tip_wei = await suggested_tip_wei(self._rpc)
+        fees = raised(live.entry.versions[-1].fees, head, tip_wei, self._settings.max_fee_wei)
+        if fees is None:
+            log.warning(
+                "%s waits: its fee is at the limit of %d wei",
+                live.entry.intention,
+                self._settings.max_fee_wei,
+            )
+        else:
+            self._store(live, self._with_version(live.entry, fees))
+        await self._send_again(live)
+
+    def _store(self, live: _Live, entry: Entry) -> None:
+        self._outbox.put(entry)
+        live.entry = entry
+
+    # --- small questions ---
+
+    async def _head(self) -> Block:
+        head = await block_at(self._rpc)
+        if head is None:
+            raise MalformedAnswer("the latest block", "a block", None)
+        return head
+
+    async def _count(self, tag: BlockTag) -> int:
+        answer = await self._rpc.call(
+            "eth_getTransactionCount", hex_data(self._signer.address), block_param(tag)
+        )
+        return quantity(answer, "a transaction count", bits=64)
+
+    def _by_nonce(self) -> list[_Live]:
+        return sorted(self._live.values(), key=lambda live: live.entry.nonce)
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _displaced(entry: Entry) -> TransactionDisplaced:
+    return TransactionDisplaced(
+        f"chain: the nonce {entry.nonce} of {entry.intention} was used by another transaction of this key"
+    )
+
+
+@asynccontextmanager
+async def open_transactor(
+    rpc: RpcClient, signer: TransactionSigner, path: Path, settings: TransactionSettings
+) -> AsyncIterator[Transactor]:
+    """A running transactor on the outbox at `path`; leaving stops watching and closes the file.
+
+    Raises Rejected if the outbox belongs to another key or chain (its id, or its first block).
+    """
+    chain = await chain_id(rpc)
+    genesis = await block_at(rpc, 0)
+    if genesis is None:
+        raise MalformedAnswer("the first block", "a block", None)
+    outbox = Outbox(path, keccak(chain.to_bytes(32, "big") + genesis.hash + signer.address))
+    try:
+        transactor = Transactor(rpc, signer, outbox, chain, settings)
+        watching = asyncio.create_task(transactor.run(), name="transactions")
+        watching.add_done_callback(lambda _: transactor.abandon("transactions are no longer watched"))
+        try:
+            yield transactor
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+    finally:
+        outbox.close()
+
+
+async def deploy(transactor: Transactor, rpc: RpcClient, intention: str, bytecode: bytes) -> bytes:
+    """Create a contract and return its address (20 bytes). Raises TransactionReverted & co."""
+    receipt = await transactor.execute(intention, Request(None, bytecode))
+    if receipt.created is None or not await code_at(rpc, receipt.created):
+        raise MalformedAnswer(f"the contract of {intention}", "code at its address", receipt.created)
+    return receipt.created
