@@ -213,12 +213,20 @@ def _read_node_id(value: object, name: str) -> bytes:
     return node
 
 
+def _read_node_id_or_empty(value: object, name: str) -> bytes:
+    if type(value) is bytes and not value:
+        return value
+    return _read_node_id(value, name)
+
+
 BOOL: Codec[bool] = Codec(read_bool, read_bool)
 HASH = fixed(32)
 """A channel id, a hashlock, a secret, a feed."""
 ADDRESS = fixed(20)
 NODE_ID: Codec[bytes] = Codec(_read_node_id, _read_node_id)
 """A node's compressed public key: 33 bytes, the first one 2 or 3."""
+NODE_ID_OR_EMPTY: Codec[bytes] = Codec(_read_node_id_or_empty, _read_node_id_or_empty)
+"""Empty while only an address is known: the chain shows a channel before its peer connects."""
 SIGNATURE = fixed(64)
 """(r, vs) of [EIP-2098]."""
 SHORT_ID = fixed(16)

@@ -20,6 +20,7 @@ from channeld.core.errors import OperationalError
 from channeld.core.identity import ChannelParams
 from channeld.core.records import (
     ClaimRef,
+    Dispute,
     Failure,
     FailureCode,
     Forward,
@@ -35,16 +36,19 @@ from channeld.core.records import (
     TradeStatus,
 )
 from channeld.wire.channel_record import PARAMS, pack_channel, read_channel
-from channeld.wire.claims import LEG
+from channeld.wire.claims import LEG, MAX_CLAIMS
 from channeld.wire.layout import (
     ADDRESS,
     AMOUNT,
+    BOOL,
     CLAIM_ID,
     HASH,
     NODE_ID,
+    NODE_ID_OR_EMPTY,
     PRICE,
     SIGNATURE,
     TIME_S,
+    VERSION,
     Layout,
     choice,
     fixed_or_empty,
@@ -52,12 +56,13 @@ from channeld.wire.layout import (
     optional,
     packed,
     text,
+    wide_int,
 )
 from channeld.wire.malformed import MalformedMessage
 
-Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord
+Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute
 R = TypeVar("R")
-Reader = Callable[[tuple[Any, ...]], R]
+Reader = Callable[[object, str], R]
 
 MAX_DESCRIPTION_BYTES = 639
 """As in an invoice, which follows [BOLT-11]."""
@@ -127,7 +132,7 @@ _TRADE = Layout(
     premium=AMOUNT,
     fee=AMOUNT,
     deadline_s=TIME_S,
-    counterparty=NODE_ID,
+    counterparty=NODE_ID_OR_EMPTY,
     created_s=TIME_S,
     status=choice(TradeStatus),
     preimage=_PREIMAGE,
@@ -144,64 +149,80 @@ _PRICE = Layout(
     price=PRICE,
     signatures=list_of(SIGNATURE, MAX_SIGNERS),
 )
+_DISPUTE = Layout(
+    Dispute,
+    "dispute",
+    channel_id=HASH,
+    known=BOOL,
+    version=VERSION,
+    net=wide_int(256),
+    claims_hash=HASH,
+    salt=HASH,
+    expires_s=TIME_S,
+    remaining=optional(list_of(CLAIM_ID, MAX_CLAIMS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat(Generic[R]):
-    """How one kind of record is written today, and how each older format is read."""
+    """How one kind of record is written today, and how each older version of its format is read."""
 
     kind: str
     version: int
     pack: Callable[[R], tuple[object, ...]]
     read: Reader[R]
-    key: Callable[[R], bytes]
     older: Mapping[int, Reader[R]] = field(default_factory=dict)
 
 
-def _table(layout: Layout[R], key: Callable[[R], bytes], version: int = 1) -> RecordFormat[R]:
-    return RecordFormat(layout.name, version, layout.pack, lambda items: layout.read(items, layout.name), key)
+def _table(layout: Layout[R]) -> RecordFormat[R]:
+    return RecordFormat(layout.name, 1, layout.pack, layout.read)
 
 
 _RECORDS: dict[type[Record], RecordFormat[Any]] = {
-    Channel: RecordFormat("channel", 1, pack_channel, read_channel, lambda record: record.channel_id),
-    Forward: _table(_FORWARD, lambda record: record.key),
-    Invoice: _table(_INVOICE, lambda record: record.key),
-    Payment: _table(_PAYMENT, lambda record: record.key),
-    Trade: _table(_TRADE, lambda record: record.key),
-    Secret: _table(_SECRET, lambda record: record.key),
-    SignedPriceRecord: _table(_PRICE, lambda record: record.key),
+    Channel: RecordFormat("channel", 1, pack_channel, read_channel),
+    Forward: _table(_FORWARD),
+    Invoice: _table(_INVOICE),
+    Payment: _table(_PAYMENT),
+    Trade: _table(_TRADE),
+    Secret: _table(_SECRET),
+    SignedPriceRecord: _table(_PRICE),
+    Dispute: _table(_DISPUTE),
 }
-_KINDS = {record_format.kind: record_format for record_format in _RECORDS.values()}
+_KINDS = {form.kind: form for form in _RECORDS.values()}
+_PARAMS = _table(PARAMS)
+
+RECORD_KINDS = tuple(_KINDS)
+"""Every kind that a journal may hold, in the order in which they are read at the start."""
 
 
 def encode_record(record: Record) -> tuple[str, bytes, bytes]:
     """(kind, key, value) for the journal. A record that could not be read back is a bug: AssertionError."""
     form = _RECORDS[type(record)]
-    body: bytes = msgpack.packb((form.version, *packed(form.pack, record)), use_bin_type=True)
-    return form.kind, form.key(record), _checksum(form.kind, body) + body
+    return form.kind, record.key, _encode(form, record)
 
 
 def decode_record(kind: str, value: bytes) -> Record:
     """The record in a journal's value. Raises DamagedRecord."""
     form = _KINDS.get(kind)
     if form is None:
-        raise DamagedRecord(f"the database holds a record of the kind {kind!r}, expected {sorted(_KINDS)}")
+        raise DamagedRecord(f"expected a record of {list(RECORD_KINDS)}, got one of the kind {kind!r}")
     record: Record = _decode(form, value)
     return record
 
 
 def encode_params(params: ChannelParams) -> bytes:
     """A channel's parameters alone, for whoever only watches it."""
-    body: bytes = msgpack.packb((1, *packed(PARAMS.pack, params)), use_bin_type=True)
-    return _checksum(PARAMS.name, body) + body
+    return _encode(_PARAMS, params)
 
 
 def decode_params(value: bytes) -> ChannelParams:
     """What `encode_params` wrote. Raises DamagedRecord."""
-    return _decode(_PARAMS_FORMAT, value)
+    return _decode(_PARAMS, value)
 
 
-_PARAMS_FORMAT: RecordFormat[ChannelParams] = _table(PARAMS, lambda params: b"")
+def _encode(form: RecordFormat[R], record: R) -> bytes:
+    body: bytes = msgpack.packb((form.version, *packed(form.pack, record)), use_bin_type=True)
+    return _checksum(form.kind, body) + body
 
 
 def _checksum(kind: str, body: bytes) -> bytes:
@@ -225,7 +246,7 @@ def _decode(form: RecordFormat[R], value: bytes) -> R:
             "was it written by a newer program?"
         )
     try:
-        return reader(items[1:])
+        return reader(items[1:], form.kind)
     except MalformedMessage as error:
         raise DamagedRecord(f"{what}: {error}") from error
 
