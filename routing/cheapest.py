@@ -13,8 +13,8 @@ from routing.policy import MAX_AMOUNT, PPM
 from routing.view import View
 
 
-def cheapest(view: View) -> list[Edge] | None:
-    """The edges of the cheapest route, payer first, or None if none fits amounts and fee limit.
+def cheapest(view: View) -> tuple[list[Edge], int] | None:
+    """The edges of the cheapest route, payer first, and what the payer pays; None if none fits the amounts.
 
     A heap key is one integer, amount · hops · slot from the highest bits down: integers compare faster
     than tuples. A label is the key without the slot.
@@ -76,7 +76,7 @@ def cheapest(view: View) -> list[Edge] | None:
                 heappush(heap, found << bits | before)
             elif found == known and edge.channel_id < via[before].channel_id:  # type: ignore[union-attr]
                 via[before] = edge
-    return None if best_edge is None else _unwind(view, best_edge, via)
+    return None if best_edge is None else (_unwind(view, best_edge, via), best >> bits)
 
 
 def _unwind(view: View, first: Edge, via: list[Edge | None]) -> list[Edge]:

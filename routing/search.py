@@ -18,15 +18,17 @@ def find_route(graph: ChannelGraph, query: Query) -> Route:
     Raises NoRoute. What it says is the first limit that, lifted, would let something through.
     """
     index = _expect_ends(graph, query)
-    edges = cheapest(View(graph, index, query))
-    if edges is None:
+    found = cheapest(View(graph, index, query))
+    if found is None:
         raise _explained(graph, index, query)
-    route = build_route(edges, query)
+    route = build_route(found[0], query)
     if len(route.hops) > query.max_hops or route.deadline_offset_s > query.deadline_budget_s:
-        edges = cheapest_within(View(graph, index, query))
-        if edges is None:
+        found = cheapest_within(View(graph, index, query))
+        if found is None:
             raise _over_limit(route, query)
-        route = build_route(edges, query)
+        route = build_route(found[0], query)
+    edges, total = found
+    assert route.amount_sent == total, (route, total)
     _check(route, edges, query)
     return route
 
@@ -62,9 +64,9 @@ def _over_limit(route: Route, query: Query) -> NoRoute:
 def _explained(graph: ChannelGraph, index: AssetIndex, query: Query) -> NoRoute:
     """Lift one limit after the other until something gets through."""
     unpriced = replace(query, max_fee=None)
-    edges = cheapest(View(graph, index, unpriced))
-    if edges is not None:
-        fee = build_route(edges, unpriced).fee
+    found = cheapest(View(graph, index, unpriced))
+    if found is not None:
+        fee = found[1] - query.amount
         return NoRoute(Why.FEE_LIMIT, f"expected fees of at most {query.max_fee}, the cheapest takes {fee}")
     if query.excluded_edges or query.excluded_nodes or query.ceilings:
         bare = replace(unpriced, excluded_edges=frozenset(), excluded_nodes=frozenset(), ceilings=None)

@@ -254,8 +254,11 @@ def test_ties_do_not_depend_on_the_order_in_which_channels_were_learnt() -> None
             # The smaller the id of the first channel, the larger that of the second.
             town.open(ALICE, hub, number=number)
             town.open(hub, BOB, number=100 - number)
-        town.open(BOB, CAROL, number=200)
-        answers.add(tuple(through(find_route(town.graph, query(ALICE, CAROL, 5)))))
+        # Two alike between the same ends, in the middle of the way.
+        for number in (201, 200) if order is ways else (200, 201):
+            town.open(BOB, CAROL, number=number)
+        town.open(CAROL, DAVE, number=300)
+        answers.add(tuple(through(find_route(town.graph, query(ALICE, DAVE, 5)))))
     assert len(answers) == 1
 
 
