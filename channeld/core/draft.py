@@ -4,7 +4,7 @@ A step reads through a `Draft` and writes into it; the node's `Tables` change on
 step is done. Raised therefore means that nothing changed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -72,13 +72,15 @@ class Toolbox:
 class Tables:
     """All live records, and the world as the chain shows it. Written to by `commit` alone.
 
-    What follows from the records (`online`, `refs_of_hash`, `quotes`) is not durable.
+    While the chain's clock and ours disagree (`clock_trusted` is False) no new risk is taken. What
+    follows from the records (`online`, `refs_of_hash`, `quotes`) is not durable.
     """
 
     margins: Margins = field(default_factory=Margins)
     now_s: int = 0
-    registered_s: dict[bytes, int] = field(default_factory=dict)
-    published: dict[tuple[bytes, int], PublishedPrice] = field(default_factory=dict)
+    clock_trusted: bool = True
+    registered_s: Mapping[bytes, int] = field(default_factory=dict)
+    published: Mapping[tuple[bytes, int], PublishedPrice] = field(default_factory=dict)
     signed_prices: dict[tuple[bytes, int], int] = field(default_factory=dict)
     records: dict[type[Record], dict[bytes, Record]] = field(
         default_factory=lambda: {table: {} for table in TABLES}

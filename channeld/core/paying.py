@@ -24,6 +24,8 @@ from channeld.core.records import (
 
 def require_ready(draft: Draft, channel_id: bytes) -> Channel:
     """The channel, if new claims can be offered in it now; else Rejected."""
+    if not draft.tables.clock_trusted:
+        raise Rejected("the chain's clock and this computer's disagree: no new claims until they agree")
     channel = draft.get(Channel, channel_id)
     if channel is None:
         raise Rejected(f"no channel {channel_id.hex()}")

@@ -129,6 +129,9 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
     if secret is not None:
         fulfil(draft, ref, secret.preimage)
         return
+    if not draft.tables.clock_trusted:
+        fail_back(draft, ref, Failure(FailureCode.CLOCK, ref.channel_id))
+        return
     try:
         order = tools.read_packet(packet)
     except PeerViolation:

@@ -36,6 +36,7 @@ class FailureCode(IntEnum):
     WRONG_TERMS = 9  #         an option came back with other terms than were asked for
     DEADLINE_PASSED = 10  #    nobody revealed the secret in time
     CLOSING = 11
+    CLOCK = 12  #              the node does not trust its clock at present
 
 
 @dataclass(frozen=True, slots=True)
