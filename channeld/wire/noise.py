@@ -49,7 +49,7 @@ class StaticKey(Protocol):
         ...
 
     def ecdh(self, public_key: bytes) -> bytes:
-        """sha256 of the compressed shared point. ValueError if `public_key` is not on the curve."""
+        """sha256 of the compressed shared point; called with points of the curve only."""
         ...
 
 
@@ -158,14 +158,15 @@ class AwaitingActTwo:
     def read_act_two(self, act_two: bytes) -> tuple[bytes, Transport]:
         """Act three, to be sent, and the cipher. Raises HandshakeFailed."""
         _check_frame(act_two, ACT_TWO_BYTES, "ACT2")
-        remote_ephemeral = _read_key(act_two[1:34], HandshakeFault.ACT2_BAD_PUBKEY)
-        transcript = _mix(self.transcript, act_two[1:34])
+        remote_ephemeral = act_two[1:34]
+        _check_key(remote_ephemeral, HandshakeFault.ACT2_BAD_PUBKEY)
+        transcript = _mix(self.transcript, remote_ephemeral)
         chaining_key, key = _hkdf(self.chaining_key, _ecdh(self.ephemeral, remote_ephemeral))
         transcript = _open_empty(key, transcript, act_two[34:], HandshakeFault.ACT2_BAD_TAG)
 
         sealed_static = ChaCha20Poly1305(key).encrypt(_nonce_bytes(1), self.static.public_key, transcript)
         transcript = _mix(transcript, sealed_static)
-        chaining_key, key = _hkdf(chaining_key, self.static.ecdh(act_two[1:34]))
+        chaining_key, key = _hkdf(chaining_key, self.static.ecdh(remote_ephemeral))
         tag = ChaCha20Poly1305(key).encrypt(_nonce_bytes(0), b"", transcript)
         sending, receiving = _hkdf(chaining_key, b"")
         transport = Transport(CipherState(chaining_key, sending), CipherState(chaining_key, receiving))
@@ -192,9 +193,9 @@ class AwaitingActThree:
             raise HandshakeFailed(
                 HandshakeFault.ACT3_BAD_CIPHERTEXT, "a sealed public key", "other bytes"
             ) from None
-        remote_key = _read_key(remote_static, HandshakeFault.ACT3_BAD_PUBKEY)
+        _check_key(remote_static, HandshakeFault.ACT3_BAD_PUBKEY)
         transcript = _mix(self.transcript, act_three[1:50])
-        chaining_key, key = _hkdf(self.chaining_key, _ecdh(self.ephemeral, remote_key))
+        chaining_key, key = _hkdf(self.chaining_key, _ecdh(self.ephemeral, remote_static))
         _open_empty(key, transcript, act_three[50:], HandshakeFault.ACT3_BAD_TAG)
         receiving, sending = _hkdf(chaining_key, b"")
         return remote_static, Transport(
@@ -213,9 +214,10 @@ class AwaitingActOne:
     def read_act_one(self, act_one: bytes) -> tuple[bytes, AwaitingActThree]:
         """Act two, to be sent, and the next phase. Raises HandshakeFailed."""
         _check_frame(act_one, ACT_ONE_BYTES, "ACT1")
-        remote_ephemeral = _read_key(act_one[1:34], HandshakeFault.ACT1_BAD_PUBKEY)
-        transcript = _mix(_start(self.prologue, self.static.public_key), act_one[1:34])
-        chaining_key, key = _hkdf(_NAME_HASH, self.static.ecdh(act_one[1:34]))
+        remote_ephemeral = act_one[1:34]
+        _check_key(remote_ephemeral, HandshakeFault.ACT1_BAD_PUBKEY)
+        transcript = _mix(_start(self.prologue, self.static.public_key), remote_ephemeral)
+        chaining_key, key = _hkdf(_NAME_HASH, self.static.ecdh(remote_ephemeral))
         transcript = _open_empty(key, transcript, act_one[34:], HandshakeFault.ACT1_BAD_TAG)
 
         ephemeral_public = self.ephemeral.public_key.format()
@@ -236,7 +238,7 @@ def initiate(
     ephemeral = PrivateKey(ephemeral_secret)
     ephemeral_public = ephemeral.public_key.format()
     transcript = _mix(_start(prologue, remote_public_key), ephemeral_public)
-    chaining_key, key = _hkdf(_NAME_HASH, _ecdh(ephemeral, PublicKey(remote_public_key)))
+    chaining_key, key = _hkdf(_NAME_HASH, _ecdh(ephemeral, remote_public_key))
     tag = ChaCha20Poly1305(key).encrypt(_nonce_bytes(0), b"", transcript)
     act_one = b"\x00" + ephemeral_public + tag
     return act_one, AwaitingActTwo(static, ephemeral, _mix(transcript, tag), chaining_key)
@@ -261,8 +263,10 @@ def _hkdf(salt: bytes, material: bytes) -> tuple[bytes, bytes]:
     return output[:32], output[32:]
 
 
-def _ecdh(secret: PrivateKey, public: PublicKey) -> bytes:
-    return sha256(public.multiply(secret.secret).format()).digest()
+def _ecdh(secret: PrivateKey, public_key: bytes) -> bytes:
+    """sha256 of the compressed shared point; `public_key` has been checked."""
+    shared: bytes = secret.ecdh(public_key)
+    return shared
 
 
 def _nonce_bytes(nonce: int) -> bytes:
@@ -277,12 +281,12 @@ def _check_frame(act: bytes, length: int, name: str) -> None:
         raise HandshakeFailed(HandshakeFault(f"{name}_BAD_VERSION"), "version 0", f"{act[0]}")
 
 
-def _read_key(data: bytes, fault: HandshakeFault) -> PublicKey:
+def _check_key(data: bytes, fault: HandshakeFault) -> None:
     """A compressed point; an uncompressed one would give the same key a second name."""
     if data[0] not in (2, 3):
         raise HandshakeFailed(fault, "a compressed public key", f"a key of type {data[0]}")
     try:
-        return PublicKey(data)
+        PublicKey(data)
     except ValueError:
         raise HandshakeFailed(fault, "a point of the curve", "another x") from None
 

@@ -1,8 +1,6 @@
 """Two ends of a Noise connection, with the keys of the [BOLT-8] vectors."""
 
-from hashlib import sha256
-
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 
 from channeld.wire.noise import Transport, initiate, respond
 
@@ -17,7 +15,8 @@ class Key:
         self.public_key = self._key.public_key.format()
 
     def ecdh(self, public_key: bytes) -> bytes:
-        return sha256(PublicKey(public_key).multiply(self._key.secret).format()).digest()
+        shared: bytes = self._key.ecdh(public_key)
+        return shared
 
 
 INITIATOR, RESPONDER = Key(b"\x11" * 32), Key(b"\x21" * 32)

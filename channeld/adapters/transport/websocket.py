@@ -32,11 +32,15 @@ class ConnectionEnded(OperationalError):
 
 
 class ClientWebSocket(ClientWebSocketResponse):
-    """aiohttp's client end, with its transport: close() alone would wait for a peer that does not read."""
+    """aiohttp's client end, with a way out that does not wait for a peer who does not read."""
 
     @property
     def transport(self) -> asyncio.Transport:
         return self._writer.transport
+
+    def abort(self) -> None:
+        self.transport.abort()
+        self._response.close()
 
 
 class WebSocket:
@@ -44,7 +48,7 @@ class WebSocket:
 
     def __init__(
         self,
-        inner: ClientWebSocketResponse | web.WebSocketResponse,
+        inner: ClientWebSocket | web.WebSocketResponse,
         transport: asyncio.Transport,
         remote_host: str,
     ) -> None:
@@ -103,7 +107,10 @@ class WebSocket:
 
     def abort(self) -> None:
         """Be gone now; for a peer that reads nothing, or to whom nothing is to be said."""
-        self._transport.abort()
+        if isinstance(self._inner, ClientWebSocket):
+            self._inner.abort()
+        else:
+            self._transport.abort()
 
     async def _pong(self, payload: bytes) -> None:
         try:
