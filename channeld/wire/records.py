@@ -37,6 +37,7 @@ from channeld.core.records import (
 )
 from channeld.wire.channel_record import PARAMS, pack_channel, read_channel
 from channeld.wire.claims import LEG, MAX_CLAIMS
+from channeld.wire.invoice import MAX_DESCRIPTION_BYTES
 from channeld.wire.layout import (
     ADDRESS,
     AMOUNT,
@@ -63,9 +64,6 @@ from channeld.wire.malformed import MalformedMessage
 Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute
 R = TypeVar("R")
 Reader = Callable[[object, str], R]
-
-MAX_DESCRIPTION_BYTES = 639
-"""As in an invoice, which follows [BOLT-11]."""
 
 MAX_SIGNERS = 255
 """The threshold of a feed is one byte of its id."""

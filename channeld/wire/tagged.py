@@ -1,0 +1,20 @@
+"""What a node signs outside of the contract's EIP-712: a digest that says what kind of thing it is of.
+
+The node's key also signs states and transactions, so no digest may ever be one of another kind. After
+[EIP-191] nothing that begins with 0x19 is a transaction, and EIP-712 goes on with 0x01, never with a letter.
+"""
+
+from collections.abc import Callable
+
+from channeld.wire.eip712 import keccak
+
+Sign = Callable[[bytes], bytes]
+"""digest (32 bytes) -> signature (64 bytes, [EIP-2098], low s) by our node's key."""
+
+Verify = Callable[[bytes, bytes, bytes], bool]
+"""(node id, digest, signature) -> whether that node signed it; False, not an error, for what is no key."""
+
+
+def tagged_digest(tag: str, body: bytes) -> bytes:
+    """keccak256(0x19 || tag || 0x00 || body); the zero keeps one tag from being the start of another."""
+    return keccak(b"\x19" + tag.encode("ascii") + b"\x00" + body)
