@@ -193,6 +193,11 @@ RECORD_KINDS = tuple(_KINDS)
 """Every kind that a journal may hold, in the order in which they are read at the start."""
 
 
+def kind_of(table: type[Record]) -> str:
+    """The kind under which records of this class are journaled."""
+    return _RECORDS[table].kind
+
+
 def encode_record(record: Record) -> tuple[str, bytes, bytes]:
     """(kind, key, value) for the journal. A record that could not be read back is a bug: AssertionError."""
     form = _RECORDS[type(record)]

@@ -1,0 +1,210 @@
+"""The loop: take what has happened, step the core, make it durable, and only then act.
+
+One turn handles everything that has happened since the last one, on all channels, with one commit:
+batches grow with load, and an idle node answers at once.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+
+from channeld.adapters.journal.records import Delete, Journal, Put, Write
+from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
+from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
+from channeld.core.errors import PeerViolation, Rejected
+from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived
+from channeld.core.node import flush, harvest, step, wake_all
+from channeld.daemon.clock import ChainClock
+from channeld.wire.records import RECORD_KINDS, decode_record, encode_record, kind_of
+
+log = logging.getLogger(__name__)
+
+EVENTS_A_TURN = 1_000
+"""Events that share one commit: enough for a full batch from every busy peer, few enough that a turn
+stays well below a second."""
+
+BACKLOG_EVENTS = 4_000
+"""Waiting events above which peers are no longer read from: each holds at most one 1 MiB message."""
+
+TICK_S = 0.25
+"""How often the timers are looked at; deadlines are in whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Events of one confirmed block and the rows (checkpoint, registries) that belong to them."""
+
+    events: tuple[Event, ...]
+    writes: tuple[Write, ...]
+
+
+@dataclass(slots=True)
+class _Item:
+    event: Event | Chained
+    done: asyncio.Future[None] | None = None
+
+
+class Engine:
+    """Owns the tables. Nothing else writes to them or to the journal's live records."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        journal: Journal,
+        tools: Toolbox,
+        clock: ChainClock,
+        act: Callable[[Effect], None],
+    ) -> None:
+        self.tables = tables
+        self.journal = journal
+        self.clock = clock
+        self._tools = tools
+        self._act = act
+        self._queue: deque[_Item] = deque()
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._timers: list[tuple[int, int, Event]] = []
+        self._order = count()
+
+    def restore(self) -> None:
+        """Fill the tables from the journal and look at everything that is open."""
+        self.tables.restore(
+            decode_record(kind, value) for kind in RECORD_KINDS for _, value in self.journal.load(kind)
+        )
+        self.tables.dirty.clear()
+        for event in wake_all(self.tables):
+            self.post(event)
+
+    def post(self, event: Event | Chained) -> None:
+        """Something has happened. Never blocks; peers' events are limited by `room`."""
+        self._queue.append(_Item(event))
+        self._work.set()
+        if len(self._queue) > BACKLOG_EVENTS:
+            self._room.clear()
+
+    async def ask(self, event: Event) -> None:
+        """Do something for a caller: returns when it is durable. Raises Rejected, nothing changed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Item(event, done))
+        self._work.set()
+        await done
+
+    def room(self) -> Awaitable[object] | None:
+        """What a reader of messages must wait for before it reads on; None if there is room."""
+        return None if self._room.is_set() else self._room.wait()
+
+    async def run(self) -> None:
+        """Turn after turn, for ever. An exception is a bug or a failed disk: the daemon must stop."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+            self.turn()
+            await asyncio.sleep(0)  # let the transport read what has come meanwhile
+
+    def turn(self) -> None:
+        """Everything that waits, one commit, then the effects."""
+        self.tables.now_s = self.clock.now_s
+        self.tables.clock_trusted = self.clock.trusted
+        self._ring()
+        if not self._queue:
+            self._work.clear()
+            return
+        drafts: list[Draft] = []
+        writes: list[Write] = []
+        done: list[asyncio.Future[None]] = []
+        for _ in range(min(len(self._queue), EVENTS_A_TURN)):
+            self._take(self._queue.popleft(), drafts, writes, done)
+        if not self._queue:
+            self._work.clear()
+        if len(self._queue) <= BACKLOG_EVENTS // 2:
+            self._room.set()
+        while self.tables.dirty:
+            self._commit(flush(self.tables, self.tables.dirty.pop(), self._tools), drafts)
+        # Durable before visible (R11): nothing below this line runs for what is not on disk.
+        self.journal.commit([*_rows(drafts), *writes])
+        for draft in drafts:
+            for effect in draft.effects:
+                self._run(effect)
+        for future in done:
+            if not future.done():
+                future.set_result(None)
+
+    def _take(
+        self, item: _Item, drafts: list[Draft], writes: list[Write], done: list[asyncio.Future[None]]
+    ) -> None:
+        event = item.event
+        if isinstance(event, Chained):
+            writes.extend(event.writes)
+            for part in event.events:
+                self._commit(step(self.tables, part, self._tools), drafts)
+            return
+        if isinstance(event, MessageReceived):
+            self._commit(harvest(self.tables, event.message), drafts)
+        try:
+            draft = step(self.tables, event, self._tools)
+        except PeerViolation as violation:
+            assert isinstance(event, MessageReceived), f"{event} cannot be a peer's fault"
+            draft = Draft(self.tables)
+            draft.emit(Disconnect(event.peer, str(violation)))
+        except Rejected as rejection:
+            assert item.done is not None, f"nobody hears that {event} was rejected: {rejection}"
+            if not item.done.done():
+                item.done.set_exception(rejection)
+            return
+        self._commit(draft, drafts)
+        if item.done is not None:
+            done.append(item.done)
+
+    def _commit(self, draft: Draft, drafts: list[Draft]) -> None:
+        self.tables.commit(draft)
+        drafts.append(draft)
+
+    def _run(self, effect: Effect) -> None:
+        if isinstance(effect, WakeClaim):
+            self.wake(effect.at_s, ClaimDue(effect.claim))
+        elif isinstance(effect, WakeChannel):
+            self.wake(effect.at_s, ChannelDue(effect.channel_id))
+        else:
+            self._act(effect)
+
+    def wake(self, at_s: int, event: Event) -> None:
+        """Post an event when the chain's clock shows `at_s`."""
+        heapq.heappush(self._timers, (at_s, next(self._order), event))
+
+    def _ring(self) -> None:
+        while self._timers and self._timers[0][0] <= self.tables.now_s:
+            self.post(heapq.heappop(self._timers)[2])
+
+    def fail_waiting(self, error: Exception) -> None:
+        """Tell everybody who waits for an answer that none will come."""
+        for item in self._queue:
+            if item.done is not None and not item.done.done():
+                item.done.set_exception(error)
+
+
+def _rows(drafts: Iterable[Draft]) -> list[Write]:
+    """The rows of every changed record, the last word on each only."""
+    changes: dict[tuple[type[Record], bytes], Record | None] = {}
+    for draft in drafts:
+        changes.update(draft.changes)
+    rows: list[Write] = []
+    for (table, key), record in changes.items():
+        kind = kind_of(table)
+        if record is None:
+            rows.append(Delete(kind, key))
+            continue
+        _, _, value = encode_record(record)
+        if is_archived(record):
+            rows.append(Delete(kind, key))
+            rows.append(Put(f"{kind}_done", key, value))
+        else:
+            rows.append(Put(kind, key, value))
+    return rows
