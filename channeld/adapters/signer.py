@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
 from channeld.wire.eip712 import keccak
 from channeld.wire.evm_transaction import TransactionFields, raw_transaction, transaction_digest
+from channeld.wire.json_strict import parse_json
 
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 33
@@ -212,11 +213,11 @@ def load_keystore(path: Path, password: str) -> Signer:
     if len(text) > MAX_KEYSTORE_BYTES:
         raise Rejected(f"expected a keystore of at most {MAX_KEYSTORE_BYTES} bytes at {path}")
     try:
-        document = json.loads(text)
+        document: Any = parse_json(text)
         secret = _decrypted(document, password)
         named = document.get("address")
         expected = bytes.fromhex(named.removeprefix("0x")) if named is not None else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Rejected(f"expected an Ethereum keystore, version 3, at {path}: {error}") from error
     if secret is None:
         raise Rejected(f"wrong password for the keystore {path}")

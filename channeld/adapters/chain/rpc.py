@@ -18,6 +18,7 @@ from yarl import URL
 
 from channeld.adapters.chain.fields import MalformedAnswer
 from channeld.core.errors import OperationalError, Rejected
+from channeld.wire.json_strict import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -165,16 +166,12 @@ def _origin(url: str) -> str:
 
 def _decoded(method: str, received: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(received, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        answer = parse_json(received)
+    except ValueError as error:
         raise MalformedAnswer(method, "JSON", received[:200]) from error
     if not isinstance(answer, dict):
         raise MalformedAnswer(method, "an object", answer)
     return answer
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _raise_foreign(method: str, request_id: int, answer: dict[str, Any]) -> NoReturn:
