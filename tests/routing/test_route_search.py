@@ -181,6 +181,22 @@ def test_limits_decide_between_two_ways(limits: dict[str, object], expected: str
         assert through(find_route(town.graph, asked)) == {"short": short, "long": long}[expected]
 
 
+@pytest.mark.parametrize(("budget_s", "quick"), [(110, False), (109, True), (50, True), (49, None)])
+def test_a_dearer_earlier_way_to_a_hub_is_kept_for_the_time_the_hubs_before_it_need(
+    budget_s: int, quick: bool | None
+) -> None:
+    town = Town()
+    town.open(ALICE, BOB)
+    town.open(BOB, CAROL, forth=terms(deadline_delta_s=50))
+    cheap = town.open(CAROL, DAVE, forth=terms(base_fee=1, deadline_delta_s=60))
+    dear = town.open(CAROL, DAVE, forth=terms(base_fee=5))
+    asked = query(ALICE, DAVE, 100, deadline_budget_s=budget_s)
+    if quick is None:
+        assert refused(town, asked) is Why.DEADLINE_BUDGET
+    else:
+        assert through(find_route(town.graph, asked))[2] == (dear if quick else cheap)
+
+
 def test_retries_leave_out_what_failed_one_direction_at_a_time() -> None:
     town, short, long = a_dear_short_way_and_a_cheap_long_one()
     for failed in ((long[0], ALICE), (long[1], CAROL), (long[2], MALLORY)):
