@@ -94,7 +94,6 @@ DOMAIN: public(immutable(bytes32))
 
 @deploy
 def __init__():
-    price_registry.__init__()
     DOMAIN = keccak256(
         abi_encode(
             keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),

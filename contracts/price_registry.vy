@@ -1,13 +1,15 @@
 # pragma version 0.4.3
 """
 @title Settlement prices, unique and the same on every chain
-@notice A feed id commits to everything about a feed: keccak256(pair, meta, signers) with the last byte
+@notice A feed id commits to everything about a feed: keccak256 of its definition, with the last byte
         replaced by the grace in hours. Signers sign one value for one instant; more than half of them
         must, so no two values can both be published unless a signer signs two.
+@dev The definition of a feed is a row of words: pair, meta, signers in ascending order.
+     meta: decimals u8 << 24 | scheme u8 << 16 | threshold u8 << 8 | grace u8 (hours).
 """
 import signatures
 
-# Most signers of one feed: buffers are paid for by every publication.
+# Most signers of one feed: their buffer is paid for by every publication.
 MAX_SIGNERS: constant(uint256) = 16
 SCHEME_OURS: constant(uint256) = 1
 
@@ -20,81 +22,56 @@ event PricePublished:
 prices: public(HashMap[bytes32, uint256])
 
 PRICE_TYPE: constant(bytes32) = keccak256("Price(bytes32 feed,uint40 timestamp,uint128 price)")
-# keccak256(type hash, keccak256("channeld price"), keccak256("1")): no chain and no contract in it,
-# or a hub could not carry a price from one chain to the other.
-PRICE_DOMAIN_TYPE: constant(bytes32) = keccak256("EIP712Domain(string name,string version)")
-PRICE_DOMAIN: immutable(bytes32)
-
-
-@deploy
-def __init__():
-    PRICE_DOMAIN = keccak256(
-        abi_encode(PRICE_DOMAIN_TYPE, keccak256("channeld price"), keccak256("1"))
-    )
-
-
-@internal
-@pure
-def feed_id(pair: bytes32, meta: uint256, signers: DynArray[uint256, MAX_SIGNERS]) -> bytes32:
-    encoded: Bytes[32 * MAX_SIGNERS + 128] = abi_encode(pair, meta, signers)
-    names: Bytes[32 * MAX_SIGNERS + 128] = slice(encoded, 128, unsafe_mul(32, len(signers)))
-    full: uint256 = convert(keccak256(concat(pair, convert(meta, bytes32), names)), uint256)
-    return convert(((full >> 8) << 8) | (meta & 255), bytes32)
-
-
-@internal
-@view
-def require_signed(
-    digest: bytes32,
-    signers: DynArray[uint256, MAX_SIGNERS],
-    proofs: DynArray[signatures.Signature, MAX_SIGNERS],
-):
-    """
-    @dev Every signature is by a named signer, in the order of the names, none twice; names ascend
-         strictly from above zero, so an invalid signature (signer 0) matches nobody.
-    """
-    last: uint256 = 0
-    for name: uint256 in signers:
-        assert name > last, "price: signers must ascend"
-        last = name
-    at: uint256 = 0
-    for proof: signatures.Signature in proofs:
-        who: uint256 = convert(signatures.signer(digest, proof), uint256)
-        for _: uint256 in range(MAX_SIGNERS):
-            assert at < len(signers), "price: not signed"
-            at = unsafe_add(at, 1)
-            if signers[unsafe_sub(at, 1)] == who:
-                break
+# keccak256(keccak256("EIP712Domain(string name,string version)"), keccak256("channeld price"),
+# keccak256("1")): no chain and no contract in it, or nobody could carry a price to another chain.
+PRICE_DOMAIN: constant(bytes32) = 0xf375f263848ae932ead8ca346459439bb613c2156cdc198a28eaf5b0efef2f9e
 
 
 @external
 def publish_price(
-    pair: bytes32,
-    meta: uint256,
+    feed: Bytes[32 * (2 + MAX_SIGNERS)],
     timestamp: uint40,
     price: uint128,
-    signers: DynArray[uint256, MAX_SIGNERS],
     proofs: DynArray[signatures.Signature, MAX_SIGNERS],
 ):
     """
-    @notice Publish the price of a feed at one instant. Publishing it again changes nothing.
-    @param meta decimals u8 << 24 | scheme u8 << 16 | threshold u8 << 8 | grace in hours u8
-    @param signers All addresses of the feed, ascending.
-    @param proofs Exactly `threshold` signatures, in the order of their signers.
+    @notice Publish the price of a feed at one instant. Publishing it again changes nothing, so that
+            nobody can make a batch or a settlement fail by being first.
+    @param feed The definition of the feed.
+    @param proofs Exactly as many signatures as the threshold, in the order of their signers.
     """
-    feed: bytes32 = self.feed_id(pair, meta, signers)
+    meta: uint256 = extract32(feed, 32, output_type=uint256)
+    id: uint256 = convert(keccak256(feed), uint256)
+    id = id ^ ((id ^ meta) & 255)
     instant: uint256 = convert(timestamp, uint256)
-    key: bytes32 = keccak256(abi_encode(feed, instant))
+    key: bytes32 = keccak256(abi_encode(id, instant))
     if self.prices[key] != 0:
         return
-    threshold: uint256 = (meta >> 8) & 255
-    assert (meta >> 16) & 255 == SCHEME_OURS and meta & 255 != 0, "price: unknown scheme or no grace"
-    assert 2 * threshold > len(signers) and len(proofs) == threshold, "price: wrong threshold"
-    assert price != 0 and block.timestamp >= instant, "price: zero or too early"
-    self.require_signed(
-        signatures.digest(PRICE_DOMAIN, keccak256(abi_encode(PRICE_TYPE, feed, instant, price))),
-        signers,
-        proofs,
+    assert meta >> 16 & 255 == SCHEME_OURS, "price: unknown scheme"
+    assert meta & 255 != 0, "price: no grace"
+    assert meta >> 8 & 255 == len(proofs), "price: not as many signatures as the threshold"
+    assert unsafe_mul(64, unsafe_add(len(proofs), 1)) > len(feed), "price: threshold is no majority"
+    assert price != 0, "price: zero"
+    assert block.timestamp >= instant, "price: too early"
+    digest: bytes32 = keccak256(
+        concat(b"\x19\x01", PRICE_DOMAIN, keccak256(abi_encode(PRICE_TYPE, id, instant, price)))
     )
+    at: uint256 = 64
+    last: uint256 = 0
+    for proof: signatures.Signature in proofs:
+        # A twin with high s signs the same value, so s is not looked at.
+        vs: uint256 = convert(proof.vs, uint256)
+        signer: uint256 = convert(
+            ecrecover(digest, unsafe_add(27, vs >> 255), convert(proof.r, uint256), (vs << 1) >> 1), uint256
+        )
+        # Above zero, which stands for nobody; above the one before, so that none counts twice.
+        assert signer > last, "price: signers must ascend"
+        last = signer
+        for _: uint256 in range(MAX_SIGNERS):
+            assert at < len(feed), "price: not a signer of the feed"
+            name: uint256 = extract32(feed, at, output_type=uint256)
+            at = unsafe_add(at, 32)
+            if name == signer:
+                break
     self.prices[key] = (block.timestamp << 128) | convert(price, uint256)
     log PricePublished(key=key, price=convert(price, uint256))
