@@ -8,6 +8,7 @@ key beforehand; the responder learns the initiator's in act three, already prove
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from struct import Struct
 from typing import Protocol
 
 from coincurve import PrivateKey, PublicKey
@@ -36,6 +37,9 @@ SEALED_OVERHEAD_BYTES = SEALED_LENGTH_BYTES + _TAG_BYTES
 MAX_PLAINTEXT_BYTES = 65_535
 # [BOLT-8] changes a key after 1,000 uses: a thief of the current one reads nothing older.
 _KEY_LIFETIME = 1000
+
+# 32 zero bits, then the counter as 64 bits little-endian.
+_nonce_bytes = Struct("<4xQ").pack
 
 _NAME_HASH = sha256(b"Noise_XK_secp256k1_ChaChaPoly_SHA256").digest()
 
@@ -267,11 +271,6 @@ def _ecdh(secret: PrivateKey, public_key: bytes) -> bytes:
     """sha256 of the compressed shared point; `public_key` has been checked."""
     shared: bytes = secret.ecdh(public_key)
     return shared
-
-
-def _nonce_bytes(nonce: int) -> bytes:
-    """32 zero bits, then 64 bits little-endian."""
-    return b"\x00\x00\x00\x00" + nonce.to_bytes(8, "little")
 
 
 def _check_frame(act: bytes, length: int, name: str) -> None:
