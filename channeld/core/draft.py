@@ -56,7 +56,7 @@ class Toolbox:
 
     `verify(channel id, state, signature)` and `verify_close(channel id, counter, net, until, signature)`
     check the peer's signature, `verify_copy` our own on a state that the peer gives back;
-    `read_packet` may raise PeerViolation.
+    `read_packet` may raise PeerViolation; `policy_of(asset)` is what we ask for as a hub.
     """
 
     verify: Verify
@@ -64,7 +64,7 @@ class Toolbox:
     verify_own: Verify
     claims_hash: Callable[[list[Claim]], bytes]
     read_packet: Callable[[bytes], Instruction]
-    policy: HubPolicy
+    policy_of: Callable[[bytes], HubPolicy]
     close_validity_s: int = 3_600
 
 

@@ -64,7 +64,7 @@ def _refusal(
     if onward.params.asset != incoming.params.asset:
         return FailureCode.NO_CHANNEL
     if order.amount <= 0 or claim.amount - order.amount < hub_fee(
-        tools.policy, order.amount, order.leg, world.now_s
+        tools.policy_of(incoming.params.asset), order.amount, order.leg, world.now_s
     ):
         return FailureCode.FEE_TOO_LOW
     # One deadline for all hops of a chain (R13): its registry is shared, a staircase buys nothing, and

@@ -40,6 +40,8 @@ def request_payment(draft: Draft, event: PaymentRequested) -> None:
     """Offer a payment along a chosen route. Raises Rejected if it is under way already."""
     if draft.get(Payment, event.hashlock) is not None:
         raise Rejected(f"a payment with hash {event.hashlock.hex()} is already under way")
+    if event.hashlock in draft.world.registered_s:
+        raise Rejected(f"the secret of {event.hashlock.hex()} is public already; ask for a new invoice")
     require_ready(draft, event.channel_id)
     claim = offer(
         draft, event.channel_id, event.amount + event.fee, event.hashlock, event.deadline_s, event.packet

@@ -129,6 +129,10 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
     if secret is not None:
         fulfil(draft, ref, secret.preimage)
         return
+    if claim.hashlock in draft.world.registered_s:
+        # A secret that is public already would let anybody downstream collect without telling us.
+        fail_back(draft, ref, Failure(FailureCode.UNKNOWN_HASH, ref.channel_id))
+        return
     if not draft.tables.clock_trusted:
         fail_back(draft, ref, Failure(FailureCode.CLOCK, ref.channel_id))
         return

@@ -69,7 +69,7 @@ class Node:
             peer = self.channel(channel_id).counterparty
             return sig == signature(peer, close_bytes(channel_id, counter, net, until_s))
 
-        return Toolbox(verify, verify_close, verify_own, claims_hash, read_instruction, self.policy)
+        return Toolbox(verify, verify_close, verify_own, claims_hash, read_instruction, lambda _: self.policy)
 
     def channel(self, channel_id: bytes) -> Channel:
         record = self.tables.records[Channel][channel_id]

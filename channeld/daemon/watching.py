@@ -1,0 +1,166 @@
+"""The chain, as events of the core: what concerns our channels, the registries and the network."""
+
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+
+import msgpack
+
+from channeld.adapters.chain import events as chain
+from channeld.adapters.chain.scanner import (
+    Checkpoint,
+    ConfirmedEvents,
+    HeadSeen,
+    NodeLost,
+    Reorganised,
+    Scanner,
+)
+from channeld.adapters.journal.records import Journal, Put, Write
+from channeld.core.channel import Channel, Deposits
+from channeld.core.claims import Side
+from channeld.core.events import (
+    ChallengeSeen,
+    ChannelOpened,
+    CloseSeen,
+    DepositsConfirmed,
+    Event,
+    PartialSettlementSeen,
+    SecretSeen,
+)
+from channeld.core.identity import ChannelParams
+from channeld.core.records import Dispute
+from channeld.daemon.engine import Chained, Engine
+from channeld.daemon.gossip import Gossip
+from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = b"checkpoint"
+
+
+class ChainWatch:
+    """Follows the scanner and feeds the engine, one confirmed block at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        scanner: Scanner,
+        gossip: Gossip,
+        secrets: RegisteredSecrets,
+        prices: PublishedPrices,
+        address: bytes,
+        accepts: Callable[[ChannelParams], str | None],
+        node_of: Callable[[bytes], bytes],
+    ) -> None:
+        """`accepts` says why a channel that a stranger opened to us is ignored, or None; `node_of`
+        gives the node id behind an address, empty if it is not known."""
+        self._engine = engine
+        self._scanner = scanner
+        self._gossip = gossip
+        self._secrets = secrets
+        self._prices = prices
+        self._address = address
+        self._accepts = accepts
+        self._node_of = node_of
+        self._own = {channel.channel_id for channel in engine.tables.channels()}
+        self.head: HeadSeen | None = None
+        self.lost = ""
+
+    async def run(self, start: Checkpoint) -> None:
+        """Follow from the journal's checkpoint (or `start`) for ever. Raises ReorganisedTooDeep."""
+        async for item in self._scanner.follow(_stored_checkpoint(self._engine.journal) or start):
+            match item:
+                case ConfirmedEvents():
+                    self._confirmed(item)
+                case HeadSeen():
+                    self._engine.clock.head_seen(item.timestamp_s)
+                    self.head, self.lost = item, ""
+                case Reorganised(depth, ancestor):
+                    log.warning("the chain replaced its last %d blocks, above %d", depth, ancestor)
+                case NodeLost(reason):
+                    self.lost = reason
+                    log.warning("the Ethereum node does not answer: %s", reason)
+
+    def _confirmed(self, block: ConfirmedEvents) -> None:
+        self._engine.clock.head_seen(block.block_timestamp_s)
+        happened: list[Event] = []
+        rows: list[Write] = [Put("chain", CHECKPOINT, msgpack.packb((block.block_number, block.block_hash)))]
+        for event in block.events:
+            self._translate(event, block.block_timestamp_s, happened, rows)
+        self._engine.post(Chained(tuple(happened), tuple(rows)))
+
+    def _translate(
+        self, event: chain.AdjudicatorEvent, at_s: int, happened: list[Event], rows: list[Write]
+    ) -> None:
+        match event:
+            case chain.ChannelOpened():
+                rows += self._gossip.opened(event)
+                happened += self._opened(event)
+            case chain.Deposited(channel_id, slot):
+                rows += self._gossip.capacity_changed(channel_id, slot.deposit_a + slot.deposit_b)
+                if channel_id in self._own:
+                    deposits = Deposits(slot.deposit_a, slot.deposit_b, slot.counter)
+                    happened.append(DepositsConfirmed(channel_id, deposits))
+            case chain.ChannelClosed(channel_id):
+                rows += self._gossip.closed(channel_id)
+                if channel_id in self._own:
+                    happened.append(CloseSeen(channel_id))
+            case chain.Challenged(channel_id, version, net, claims, salt):
+                rows += self._gossip.closed(channel_id)
+                if channel_id in self._own:
+                    expires_s = self._window_end(channel_id, at_s)
+                    happened.append(ChallengeSeen(channel_id, version, net, claims, salt, expires_s))
+            case chain.PartiallySettled(channel_id, _, _, net, claims):
+                if channel_id in self._own:
+                    happened.append(PartialSettlementSeen(channel_id, net, claims, at_s))
+            case chain.SecretsRegistered(preimages):
+                for preimage in preimages:
+                    self._secret(preimage, at_s, happened, rows)
+            case chain.PricePublished(key, price):
+                row = self._prices.add(key, price, at_s)
+                rows += [row] if row is not None else []
+            case _:
+                pass  # credits and withdrawals of other people; ours are read when asked for
+
+    def _secret(self, preimage: bytes, at_s: int, happened: list[Event], rows: list[Write]) -> None:
+        hashlock = sha256(preimage).digest()
+        row = self._secrets.add(hashlock, preimage, at_s)
+        if row is not None:
+            rows.append(row)
+        if self._engine.tables.refs_of_hash.get(hashlock):
+            happened.append(SecretSeen(preimage))
+
+    def _window_end(self, channel_id: bytes, at_s: int) -> int:
+        """The first challenge starts the one window; an answer does not move its end."""
+        dispute = self._engine.tables.records[Dispute].get(channel_id)
+        if isinstance(dispute, Dispute) and dispute.known:
+            return dispute.expires_s
+        channel = self._engine.tables.records[Channel][channel_id]
+        assert isinstance(channel, Channel)
+        return at_s + channel.params.challenge_period_s
+
+    def _opened(self, event: chain.ChannelOpened) -> list[Event]:
+        params = event.params
+        if self._address not in (params.a, params.b):
+            return []
+        me = Side.A if self._address == params.a else Side.B
+        ours = event.to_b is (me is Side.B)
+        refusal = None if ours else self._accepts(params)
+        if refusal is not None:
+            log.info("channel %s is ignored: %s", event.channel.hex(), refusal)
+            return []
+        self._own.add(event.channel)
+        peer = self._node_of(params.b if me is Side.A else params.a)
+        deposits = Deposits(0, event.amount) if event.to_b else Deposits(event.amount, 0)
+        return [
+            ChannelOpened(event.channel, params, me, peer),
+            DepositsConfirmed(event.channel, deposits),
+        ]
+
+
+def _stored_checkpoint(journal: Journal) -> Checkpoint | None:
+    row = journal.get("chain", CHECKPOINT)
+    if row is None:
+        return None
+    number, block_hash = msgpack.unpackb(row)
+    return Checkpoint(number, block_hash)
