@@ -1,8 +1,8 @@
 """What a message costs between two processes: round trips, throughput, handshakes, and the coding alone.
 
 `python -m bench transport [--seconds=S] [--loop=asyncio|uvloop|both]`: seconds of each load. Two processes
-over loopback (one, where it says so), each with one event loop: everything is included (Noise, framing, websocket, mask, TCP) but
-the work of a daemon.
+over loopback (one, where it says so), each with one event loop. Noise, framing, websocket, mask and TCP
+are included, the work of a daemon is not.
 """
 
 import asyncio
