@@ -127,8 +127,12 @@ class Feed:
         return self.decimals << 24 | self.scheme << 16 | self.threshold << 8 | self.grace_h
 
     @property
+    def definition(self) -> bytes:
+        """Pair, meta and signers as words: what the feed id commits to, and what a publication shows."""
+        words = self.pair.encode("ascii").ljust(32, b"\0") + _word(self.meta)
+        return words + b"".join(bytes(12) + signer for signer in self.signers)
+
+    @property
     def feed_id(self) -> bytes:
-        """keccak256(pair, meta, signers...) as words, with the last byte replaced by the grace."""
-        packed = self.pair.encode("ascii").ljust(32, b"\0") + _word(self.meta)
-        packed += b"".join(bytes(12) + signer for signer in self.signers)
-        return keccak(packed)[:31] + bytes([self.grace_h])
+        """keccak256 of the definition, with the last byte replaced by the grace."""
+        return keccak(self.definition)[:31] + bytes([self.grace_h])

@@ -141,10 +141,9 @@ def test_secrets(preimages: list[bytes]) -> None:
 )
 def test_a_price(signers: list[bytes], instant_s: int, price: int, proofs: list[bytes]) -> None:
     feed = Feed("BTC/USD", 8, 1, 2, 24, tuple(sorted(signers)))
-    numbers = [int.from_bytes(signer, "big") for signer in feed.signers]
     expected = encode(
-        ["bytes32", "uint256", "uint40", "uint128", "uint256[]", f"{SIGNATURE_TYPE}[]"],
-        [b"BTC/USD".ljust(32, b"\0"), feed.meta, instant_s, price, numbers, [halves(p) for p in proofs]],
+        ["bytes", "uint40", "uint128", f"{SIGNATURE_TYPE}[]"],
+        [feed.definition, instant_s, price, [halves(p) for p in proofs]],
     )
     assert calls.publish_price(feed, instant_s, price, proofs)[4:] == expected
 

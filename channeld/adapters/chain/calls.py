@@ -24,7 +24,7 @@ CALL_SIGNATURES = {
     "settle_claims": f"settle_claims({_PARAMS},int256,bytes32)",
     "register_secret": "register_secret(bytes32)",
     "register_secrets": "register_secrets(bytes32[])",
-    "publish_price": f"publish_price(bytes32,uint256,uint40,uint128,uint256[],{_SIGNATURE}[])",
+    "publish_price": f"publish_price(bytes,uint40,uint128,{_SIGNATURE}[])",
     "claim_credit": "claim_credit(address,address)",
     "channels": "channels(bytes32)",
     "disputes": "disputes(bytes32)",
@@ -141,13 +141,12 @@ def register_secrets(preimages: Sequence[bytes]) -> bytes:
 
 def publish_price(feed: Feed, timestamp_s: int, price: int, signatures: Sequence[bytes]) -> bytes:
     """Publish a price. `signatures` are exactly `threshold`, in the order of their signers."""
-    pair = feed.pair.encode("ascii").ljust(32, b"\0")
-    values = _bytes32(pair) + _unsigned(feed.meta, 256) + _unsigned(timestamp_s, 40) + _unsigned(price, 128)
-    signers = _unsigned(len(feed.signers), 256) + b"".join(map(_address, feed.signers))
+    definition = _unsigned(len(feed.definition), 256) + feed.definition
     proofs = _unsigned(len(signatures), 256) + b"".join(map(_signature, signatures))
-    head_bytes = len(values) + 64
-    offsets = _unsigned(head_bytes, 256) + _unsigned(head_bytes + len(signers), 256)
-    return SELECTORS["publish_price"] + values + offsets + signers + proofs
+    offsets = 4 * 32, 4 * 32 + len(definition)
+    values = _unsigned(timestamp_s, 40) + _unsigned(price, 128)
+    head = _unsigned(offsets[0], 256) + values + _unsigned(offsets[1], 256)
+    return SELECTORS["publish_price"] + head + definition + proofs
 
 
 def claim_credit(asset: bytes, to: bytes) -> bytes:
