@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -72,14 +71,63 @@ async def test_a_bug_of_ours_is_not_swallowed() -> None:
     def stumble(peer_id: bytes, data: bytes) -> None:
         raise AssertionError("an invariant does not hold")
 
-    bugs: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: bugs.append(context))
+    bugs = collected_bugs()
     async with cast(2) as (alice, bob):
         bob.answer = stumble
         await alice.transport.connect(bob.id, bob.url)
         alice.transport.send(bob.id, b"innocent")
         await asyncio.gather(alice.until_heard("down"), bob.until_heard("down"))
-    assert [str(bug["exception"]) for bug in bugs] == ["an invariant does not hold"]
+    assert [str(bug) for bug in bugs] == ["an invariant does not hold"]
+
+
+async def test_a_bug_when_a_peer_arrives_is_not_swallowed_either() -> None:
+    def stumble(peer_id: bytes) -> None:
+        raise AssertionError("an invariant does not hold")
+
+    bugs = collected_bugs()
+    async with cast(2) as (alice, bob):
+        bob.greet = stumble
+        await alice.transport.connect(bob.id, bob.url)
+        await bob.until(lambda: bool(bugs))
+    assert [str(bug) for bug in bugs] == ["an invariant does not hold"]
+
+
+def collected_bugs() -> list[BaseException]:
+    bugs: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: bugs.append(context["exception"]))
+    return bugs
+
+
+async def test_a_daemon_that_no_longer_listens_can_still_close() -> None:
+    async def never() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async with cast(2) as (alice, bob):
+        bob.answer = lambda peer_id, data: never()
+        await alice.transport.connect(bob.id, bob.url)
+        alice.transport.send(bob.id, b"wait for ever")
+        await bob.until_heard("message")
+        await bob.transport.close()
+        assert bob.heard("down") == ["this node stops"]
+        await alice.until_heard("down")
+
+
+async def test_a_flood_of_pings_does_not_starve_the_others() -> None:
+    async with cast(2) as (alice, bob), mallory_at(bob) as mallory:
+        await mallory.introduce()
+        await alice.transport.connect(bob.id, bob.url)
+
+        async def flood() -> None:
+            while True:
+                await mallory.socket.ping()
+                await asyncio.sleep(0)
+
+        flooding = asyncio.create_task(flood())
+        for number in range(20):
+            alice.transport.send(bob.id, b"%d" % number)
+            await bob.until(partial(has_heard, bob, alice.id, b"%d" % number))
+        flooding.cancel()
+        await asyncio.wait([flooding])
 
 
 async def test_a_peer_who_does_not_read_loses_the_connection_not_our_memory() -> None:

@@ -92,13 +92,18 @@ async def test_no_address(url: str) -> None:
 
 async def test_two_who_want_each_other_meet_and_meet_again() -> None:
     async with cast(2) as (alice, bob):
-        alice.greeting = b"0"
+        greetings = [b"0"]
+        alice.greet = lambda peer_id: assert_queued(alice.transport.send(peer_id, greetings[-1]))
         alice.transport.want(bob.id, bob.url)
         bob.transport.want(alice.id, alice.url)
-        for meeting in range(4):
-            await bob.until(lambda: alice.greeting in bob.heard())
-            alice.greeting = b"%d" % (meeting + 1)
+        for meeting in range(1, 5):
+            await bob.until(lambda: greetings[-1] in bob.heard())
+            greetings.append(b"%d" % meeting)
             await bob.transport.disconnect(alice.id, "see you")
+
+
+def assert_queued(queued: bool) -> None:
+    assert queued
 
 
 async def test_a_peer_who_lost_the_connection_unnoticed_gets_a_new_one() -> None:

@@ -37,7 +37,7 @@ class Node:
         self.key = Key(bytes([seed]) * 32)
         self.story: list[tuple[str, bytes, bytes | str]] = []
         self.answer: Callable[[bytes, bytes], Awaitable[None] | None] = lambda peer_id, data: None
-        self.greeting = b""
+        self.greet: Callable[[bytes], None] = lambda peer_id: None
         self.port = 0
         self.transport = PeerTransport(self.key, self, limits, Random(seed))
 
@@ -54,8 +54,7 @@ class Node:
 
     def on_connected(self, peer_id: bytes, connection: Connection) -> None:
         self._note("up", peer_id, "")
-        if self.greeting:
-            connection.send(self.greeting)
+        self.greet(peer_id)
 
     def on_message(self, peer_id: bytes, data: bytes) -> Awaitable[None] | None:
         self._note("message", peer_id, data)

@@ -12,7 +12,8 @@ from channeld.wire.limits import MAX_MESSAGE_BYTES
 from channeld.wire.noise import Transport
 
 # Called with the peer's id and a message. It may return an awaitable: reading stops until that is done,
-# which TCP passes on to the sender. It may raise PeerViolation: the connection is then closed.
+# which TCP passes on to the sender; it is cancelled if the connection ends first. Either may raise
+# PeerViolation: the connection is then closed.
 OnMessage = Callable[[bytes, bytes], Awaitable[None] | None]
 
 # A flooder with small messages keeps its socket readable for ever; after so many the others have a turn.
@@ -42,6 +43,7 @@ class Connection:
         self._queued_bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._end_reason: str | None = None
+        self._ending: asyncio.Future[None] = self._loop.create_future()
         self._ping_due = False
         self._reading_paused = False
         self._writer: asyncio.Task[None] | None = None
@@ -113,6 +115,7 @@ class Connection:
         """From this call on nothing is delivered and nothing more is queued; `close` should follow."""
         if self._end_reason is None:
             self._end_reason = reason
+            self._ending.set_result(None)
             self._rouse()
 
     async def close(self, code: CloseCode, reason: str) -> None:
@@ -149,13 +152,18 @@ class Connection:
                     await asyncio.sleep(0)
 
     async def _wait_unheard(self, slow: Awaitable[None]) -> None:
-        """Wait for our own side; meanwhile the peer's silence is not its fault."""
+        """Wait for our own side, not beyond the connection; meanwhile the peer's silence is not its fault."""
+        work = asyncio.ensure_future(slow)
         self._reading_paused = True
         try:
-            await slow
+            await asyncio.wait([work, self._ending], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._reading_paused = False
             self._socket.heard_at_s = self._loop.time()
+            if not work.done():
+                work.cancel()
+        if work.done():
+            work.result()
 
     async def _write(self) -> None:
         """Everything that one turn of the loop has queued leaves in as few frames as hold it."""

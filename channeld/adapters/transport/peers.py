@@ -111,13 +111,17 @@ class PeerTransport:
 
     async def close(self) -> None:
         """Flush and close every connection, stop listening and dialling; a few close timeouts at most."""
+        if self._closing:
+            return
         self._closing = True
         for listener in self._listeners:
             listener.stop_accepting()
         for peer_id in list(self._wanted):
             self.forget(peer_id)
-        for dial in list(self._dials.values()):
+        dials = list(self._dials.values())
+        for dial in dials:
             dial.cancel()
+        await asyncio.gather(*dials, return_exceptions=True)
         await asyncio.gather(
             *(live.close(CloseCode.GOING_AWAY, "this node stops") for live in self._live.values())
         )
@@ -138,7 +142,6 @@ class PeerTransport:
         connection = Connection(peer_id, self._key.public_key, socket, noise, self._limits)
         refusal = self._adopt(connection)
         if refusal is None:
-            self._spawn(self._run(connection))
             return connection
         await connection.close(*refusal)
         live = self._live.get(peer_id)
@@ -152,13 +155,19 @@ class PeerTransport:
             dial.exception()  # seen, even if whoever asked has gone
 
     async def _serve_inbound(self, peer_id: bytes, socket: WebSocket, noise: Transport) -> None:
-        connection = Connection(peer_id, peer_id, socket, noise, self._limits)
+        # In a task of ours, because aiohttp swallows what its handlers raise.
+        await asyncio.wait(
+            [self._spawn(self._welcome(Connection(peer_id, peer_id, socket, noise, self._limits)))]
+        )
+
+    async def _welcome(self, connection: Connection) -> None:
         refusal = self._adopt(connection)
         if refusal is None:
-            # A task of ours, because aiohttp swallows what its handlers raise.
-            await asyncio.wait([self._spawn(self._run(connection))])
+            await connection.ended.wait()
         else:
-            _log.info("%s at %s was refused: %s", _name(peer_id), socket.remote_host, refusal[1])
+            _log.info(
+                "%s at %s was refused: %s", _name(connection.peer_id), connection.remote_host, refusal[1]
+            )
             await connection.close(*refusal)
 
     def _adopt(self, connection: Connection) -> tuple[CloseCode, str] | None:
@@ -179,8 +188,9 @@ class PeerTransport:
             if refusal is not None:
                 return CloseCode.TRY_LATER, refusal
             self._stranger_hosts[peer_id] = connection.remote_host
-        connection.start()
         self._live[peer_id] = connection
+        connection.start()
+        self._spawn(self._run(connection))
         _log.info("%s at %s is connected", _name(peer_id), connection.remote_host)
         self._events.on_connected(peer_id, connection)
         return None
@@ -199,14 +209,11 @@ class PeerTransport:
         return new.initiator_id == min(self._key.public_key, new.peer_id)
 
     async def _run(self, connection: Connection) -> None:
+        reason = "a bug in this node"
         try:
             reason = await connection.run(self._events.on_message)
-        except Exception as bug:
-            reason = f"{type(bug).__name__} in this node"
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"a message of {_name(connection.peer_id)} met a bug", "exception": bug}
-            )
-        self._drop(connection, reason)
+        finally:
+            self._drop(connection, reason)
 
     def _drop(self, connection: Connection, reason: str) -> None:
         """Forget the connection and tell the owner, unless that was done when another replaced it."""
@@ -250,8 +257,16 @@ class PeerTransport:
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end_task)
         return task
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        bug = None if task.cancelled() else task.exception()
+        if bug is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a bug met by the peer transport", "exception": bug, "task": task}
+            )
 
 
 def _name(peer_id: bytes) -> str:

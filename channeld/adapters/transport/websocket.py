@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import IntEnum
+from itertools import count
 
 from aiohttp import ClientWebSocketResponse, WebSocketError, WSMsgType, web
 
@@ -11,6 +12,9 @@ from channeld.wire.malformed import MalformedMessage
 
 # aiohttp refuses a frame of this size and more, by its header, before it buffers any of it.
 REFUSED_FRAME_BYTES = MAX_FRAME_BYTES + 1
+
+# A flood of pings keeps the socket readable for ever; after so many the other peers have a turn.
+_CONTROL_FRAMES_PER_TURN = 64
 
 # Only while a closing connection still has unsent bytes.
 _FLUSH_POLL_S = 0.01
@@ -60,9 +64,11 @@ class WebSocket:
 
     async def receive(self) -> bytes:
         """The next binary frame. Raises MalformedMessage (anything else) or ConnectionEnded."""
-        while True:
+        for silent in count(1):
             message = await self._inner.receive()
             self.heard_at_s = self._loop.time()
+            if silent % _CONTROL_FRAMES_PER_TURN == 0:
+                await asyncio.sleep(0)
             match message.type:
                 case WSMsgType.BINARY:
                     data: bytes = message.data
@@ -78,6 +84,7 @@ class WebSocket:
                     raise MalformedMessage("frame", "[RFC-6455]", f"websocket error {message.data.code}")
                 case _:
                     raise ConnectionEnded(_describe(self._inner.close_code))
+        raise AssertionError("counted to infinity")
 
     async def send(self, frame: bytes) -> None:
         """Returns once the frame is with the operating system or a bounded buffer before it."""
