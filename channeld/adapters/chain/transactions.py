@@ -60,6 +60,8 @@ class TransactionSettings:
     """Five blocks of Ethereum without being mined: the fee is too low."""
     max_fee_wei: int = 500 * GWEI
     """Per unit of gas, the operator's limit."""
+    tip_wei: int | None = None
+    """Per unit of gas to the block's producer; None asks the node."""
     gas_margin_percent: int = 25
     """More gas than estimated: the state may change before the block, and a payout's first use of an
     account costs 25,000."""
@@ -196,7 +198,7 @@ class Transactor:
         head = await self._head()
         if gas_limit is None:
             gas_limit = await self._estimated_gas(request, head)
-        fees = offer(head, await suggested_tip_wei(self._rpc), self._settings.max_fee_wei)
+        fees = offer(head, await self._tip_wei(), self._settings.max_fee_wei)
         nonce = await self._count("pending")
         if self._live:
             nonce = max(nonce, 1 + max(live.entry.nonce for live in self._live.values()))
@@ -294,8 +296,8 @@ class Transactor:
         live.settle(receipt, None)
 
     async def _raise_fee(self, live: _Live, head: Block) -> None:
-        tip_wei = await suggested_tip_wei(self._rpc)
-        fees = raised(live.entry.versions[-1].fees, head, tip_wei, self._settings.max_fee_wei)
+        most_wei = self._settings.max_fee_wei
+        fees = raised(live.entry.versions[-1].fees, head, await self._tip_wei(), most_wei)
         if fees is None:
             log.warning(
                 "%s waits: its fee is at the limit of %d wei",
@@ -317,6 +319,10 @@ class Transactor:
         if head is None:
             raise MalformedAnswer("the latest block", "a block", None)
         return head
+
+    async def _tip_wei(self) -> int:
+        tip_wei = self._settings.tip_wei
+        return await suggested_tip_wei(self._rpc) if tip_wei is None else tip_wei
 
     async def _count(self, tag: BlockTag) -> int:
         answer = await self._rpc.call(
