@@ -94,9 +94,12 @@ class Engine:
         self._work.set()
         await done
 
-    def room(self) -> Awaitable[object] | None:
+    def room(self) -> Awaitable[None] | None:
         """What a reader of messages must wait for before it reads on; None if there is room."""
-        return None if self._room.is_set() else self._room.wait()
+        return None if self._room.is_set() else self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        await self._room.wait()
 
     async def run(self) -> None:
         """Turn after turn, for ever. An exception is a bug or a failed disk: the daemon must stop."""

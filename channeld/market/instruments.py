@@ -120,4 +120,4 @@ def claim_size(size_e8: int, decimals: int) -> int:
 
 def contracts_e8(size: int, decimals: int) -> int:
     """The number of contracts (in 10^-8) of a claim's size."""
-    return size * SIZE_SCALE // int(10**decimals)
+    return size * SIZE_SCALE // pow(10, decimals)

@@ -1,0 +1,63 @@
+"""Money into channels: parameters of a new one, allowances, deposits."""
+
+import secrets
+
+from channeld.adapters.chain import calls
+from channeld.adapters.chain.outbox import Request
+from channeld.adapters.chain.reads import TokenReader, eth_balance_wei
+from channeld.adapters.chain.rpc import RpcClient
+from channeld.adapters.chain.transactions import Transactor
+from channeld.core.claims import MAX_AMOUNT, Side
+from channeld.core.errors import Rejected
+from channeld.core.identity import ETH, ChannelParams
+
+SALT_BITS = 216
+
+
+class Funding:
+    """Deposits from our account (20-byte `address`) into the adjudicator."""
+
+    def __init__(self, rpc: RpcClient, transactor: Transactor, adjudicator: bytes, address: bytes) -> None:
+        self._rpc = rpc
+        self._transactor = transactor
+        self._adjudicator = adjudicator
+        self._address = address
+
+    def new_params(self, peer: bytes, asset: bytes, challenge_period_s: int) -> ChannelParams:
+        """Parameters of a channel with `peer` (20-byte address), with a fresh random salt."""
+        a, b = sorted((self._address, peer))
+        return ChannelParams(a, b, asset, challenge_period_s, secrets.randbits(SALT_BITS))
+
+    def side_of(self, params: ChannelParams) -> Side:
+        return Side.A if params.a == self._address else Side.B
+
+    async def balance(self, asset: bytes) -> int:
+        """What our account holds, in the asset's smallest unit."""
+        if asset == ETH:
+            return await eth_balance_wei(self._rpc, self._address)
+        return await TokenReader(self._rpc, asset).balance(self._address)
+
+    async def deposit(self, params: ChannelParams, amount: int) -> None:
+        """Deposit for our side and wait until it is mined. Raises Rejected if the money is not there."""
+        if not 0 < amount <= MAX_AMOUNT:
+            raise Rejected(f"expected a deposit of 1 to {MAX_AMOUNT} smallest units, got {amount}")
+        held = await self.balance(params.asset)
+        if held < amount:
+            raise Rejected(
+                f"the account 0x{self._address.hex()} holds {held} smallest units of the asset, "
+                f"the deposit needs {amount}"
+            )
+        if params.asset != ETH:
+            await self._allow(params.asset, amount)
+        data = calls.deposit(params, to_b=self.side_of(params) is Side.B, amount=amount)
+        value_wei = amount if params.asset == ETH else 0
+        intention = f"deposit:{secrets.token_hex(16)}"
+        await self._transactor.execute(intention, Request(self._adjudicator, data, value_wei))
+
+    async def _allow(self, asset: bytes, amount: int) -> None:
+        """Let the adjudicator take the token; once and without limit, because it takes only what its
+        caller deposits."""
+        token = TokenReader(self._rpc, asset)
+        if await token.allowance(self._address, self._adjudicator) < amount:
+            data = calls.approve(self._adjudicator)
+            await self._transactor.execute(f"approve:{secrets.token_hex(16)}", Request(asset, data))

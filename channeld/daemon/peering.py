@@ -1,0 +1,198 @@
+"""Connections to peers: greeting, gossip, relayed messages; everything about channels goes to the engine."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgpack
+
+from channeld.adapters.journal.records import Delete, Journal, Put
+from channeld.adapters.signer import address_of
+from channeld.adapters.transport.connection import Connection
+from channeld.adapters.transport.peers import PeerTransport
+from channeld.core.errors import PeerViolation
+from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnected
+from channeld.core.messages import Complaint, Hello, Message, PolicyAnnouncement, Relay
+from channeld.daemon.engine import Engine
+from channeld.daemon.gossip import Gossip
+from channeld.wire.messages import decode, encode
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = 1
+
+RELAYS_A_SECOND = 50
+"""Relayed messages taken from one peer a second: enough for a busy trader's questions, far below what
+would keep a core busy."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    connection: Connection
+    hello: Hello | None = None
+    relays: float = RELAYS_A_SECOND
+    relays_at_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPeer:
+    """A peer that we want to stay connected to. `url` is empty if only it can reach us."""
+
+    node_id: bytes
+    url: str
+    alias: str
+
+
+class Peering:
+    """Implements the transport's `PeerEvents`; the transport is set once, before it listens."""
+
+    transport: PeerTransport
+
+    def __init__(
+        self,
+        engine: Engine,
+        gossip: Gossip,
+        hello: Hello,
+        on_relay: Callable[[Relay, bytes], None],
+    ) -> None:
+        """`on_relay(message, from)` takes relayed messages whose path ends here."""
+        self._engine = engine
+        self._journal: Journal = engine.journal
+        self._gossip = gossip
+        self._hello = hello
+        self._on_relay = on_relay
+        self._peers: dict[bytes, _Peer] = {}
+        self.known: dict[bytes, KnownPeer] = {}
+        self._by_address: dict[bytes, bytes] = {}
+
+    def restore(self) -> None:
+        """Dial the peers that the journal remembers."""
+        for node_id, row in self._journal.load("peer"):
+            url, alias = msgpack.unpackb(row)
+            self.remember(KnownPeer(node_id, url, alias), durable=False)
+
+    def remember(self, peer: KnownPeer, *, durable: bool = True) -> None:
+        """Stay connected to a peer, from now on and after a restart."""
+        self.known[peer.node_id] = peer
+        self._by_address[address_of(peer.node_id)] = peer.node_id
+        if durable:
+            self._journal.commit([Put("peer", peer.node_id, msgpack.packb((peer.url, peer.alias)))])
+        self.transport.want(peer.node_id, peer.url or None)
+
+    def forget(self, node_id: bytes) -> None:
+        """Dial a peer no more."""
+        self.known.pop(node_id, None)
+        self._journal.commit([Delete("peer", node_id)])
+        self.transport.forget(node_id)
+
+    def node_of(self, address: bytes) -> bytes:
+        """The node id behind an address if we have met it, else nothing."""
+        return self._by_address.get(address, b"")
+
+    def is_connected(self, node_id: bytes) -> bool:
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.hello is not None
+
+    def alias_of(self, node_id: bytes) -> str:
+        peer = self._peers.get(node_id)
+        if peer is not None and peer.hello is not None:
+            return peer.hello.alias
+        known = self.known.get(node_id)
+        return known.alias if known is not None else ""
+
+    def connected(self) -> list[bytes]:
+        return [node_id for node_id, peer in self._peers.items() if peer.hello is not None]
+
+    def send(self, node_id: bytes, message: Message) -> bool:
+        """Queue a message; False if the peer is not connected."""
+        return self.transport.send(node_id, encode(message))
+
+    def spread(self, announcement: PolicyAnnouncement, but: bytes = b"") -> None:
+        """Tell every connected peer a policy, except the one it came from."""
+        for node_id in self.connected():
+            if node_id not in (but, announcement.node):
+                self.send(node_id, announcement)
+
+    # --- what the transport says ------------------------------------------------------------------
+
+    def on_connected(self, peer_id: bytes, connection: Connection) -> None:
+        self._peers[peer_id] = _Peer(connection)
+        self.send(peer_id, self._hello)
+
+    def on_message(self, peer_id: bytes, data: bytes) -> Awaitable[None] | None:
+        peer = self._peers[peer_id]
+        message = decode(data)
+        if isinstance(message, Hello):
+            self._greeted(peer_id, peer, message)
+        elif peer.hello is None:
+            raise PeerViolation("expected a hello before anything else")
+        elif isinstance(message, PolicyAnnouncement):
+            self._policy(peer_id, message)
+        elif isinstance(message, Relay):
+            self._relay(peer_id, peer, message)
+        elif isinstance(message, Complaint):
+            log.info("%s complains about %s: %s", peer_id.hex()[:16], message.channel_id.hex(), message.text)
+        else:
+            self._engine.post(MessageReceived(peer_id, message))
+        return self._engine.room()
+
+    def on_disconnected(self, peer_id: bytes, reason: str) -> None:
+        peer = self._peers.pop(peer_id)
+        log.info("peer %s is gone: %s", peer_id.hex()[:16], reason)
+        if peer.hello is not None:
+            self._engine.post(PeerDisconnected(peer_id, address_of(peer_id)))
+
+    def _greeted(self, peer_id: bytes, peer: _Peer, hello: Hello) -> None:
+        ours = self._hello
+        if (hello.protocol, hello.chain_id, hello.adjudicator) != (
+            ours.protocol,
+            ours.chain_id,
+            ours.adjudicator,
+        ):
+            raise PeerViolation(
+                f"expected protocol {ours.protocol}, chain {ours.chain_id} and adjudicator "
+                f"0x{ours.adjudicator.hex()}, got {hello.protocol}, {hello.chain_id} and "
+                f"0x{hello.adjudicator.hex()}"
+            )
+        if peer.hello is not None:
+            raise PeerViolation("expected one hello, got another")
+        peer.hello = hello
+        address = address_of(peer_id)
+        self._by_address[address] = peer_id
+        known = self.known.get(peer_id)
+        if known is not None and known.alias != hello.alias:
+            self.known[peer_id] = KnownPeer(peer_id, known.url, hello.alias)
+        self._engine.post(PeerConnected(peer_id, address))
+        for announcement in self._gossip.known():
+            self.send(peer_id, announcement)
+
+    def _policy(self, peer_id: bytes, announcement: PolicyAnnouncement) -> None:
+        rows = self._gossip.heard(announcement)
+        if rows:
+            self._journal.commit(rows)
+            self.spread(announcement, but=peer_id)
+
+    def _relay(self, peer_id: bytes, peer: _Peer, message: Relay) -> None:
+        now_s = self._engine.clock.now_s
+        peer.relays = min(RELAYS_A_SECOND, peer.relays + RELAYS_A_SECOND * (now_s - peer.relays_at_s))
+        peer.relays_at_s = now_s
+        if peer.relays < 1:
+            return  # unsigned and worth nothing to us: dropped, the sender asks again
+        peer.relays -= 1
+        if not message.back or message.back[-1] != peer_id:
+            raise PeerViolation("relay: expected the sender at the end of the way back")
+        if not message.path:
+            self._on_relay(message, peer_id)
+            return
+        onward = Relay(message.path[1:], (*message.back, self.transport_id), message.body)
+        self.send(message.path[0], onward)
+
+    @property
+    def transport_id(self) -> bytes:
+        """Our own node id."""
+        return self._own_id
+
+    def start(self, transport: PeerTransport, own_id: bytes) -> None:
+        """Bind the transport that calls us back."""
+        self.transport = transport
+        self._own_id = own_id
