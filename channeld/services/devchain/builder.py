@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import rlp
 
+from channeld.core.errors import Rejected
 from channeld.services.devchain.accounts import COINBASE
 from channeld.services.devchain.blocks import (
     Block,
@@ -29,6 +30,14 @@ class Built:
     block: Block
     before: Diff
     after: Diff
+
+
+class EngineFailed(Rejected):
+    """The engine has a limit or a bug that this transaction met; it must not be tried again."""
+
+    def __init__(self, transaction_hash: bytes, reason: str) -> None:
+        super().__init__(f"transaction 0x{transaction_hash.hex()} cannot be executed: {reason}")
+        self.transaction_hash = transaction_hash
 
 
 def context_after(history: History, chain_id: int, timestamp_s: int) -> BlockContext:
@@ -73,7 +82,7 @@ def hashes_below(history: History, number: int) -> Iterator[bytes]:
 def build_block(history: History, context: BlockContext, candidates: Iterable[Transaction]) -> Built:
     """Execute what fits of `candidates` (in order; each sender's nonces ascend) and seal the block.
 
-    If the engine fails by a bug of its own, the ledger is as before and the exception goes on.
+    EngineFailed if the engine cannot execute one of them; the ledger is then as before.
     """
     ledger = history.ledger
     start = ledger.mark()
@@ -113,7 +122,10 @@ def _execute(
             # Its later nonces cannot be mined before it.
             passed_over.add(sender)
             continue
-        outcome = evm.execute(transaction)
+        try:
+            outcome = evm.execute(transaction)
+        except Exception as failure:
+            raise EngineFailed(transaction.hash, str(failure)) from failure
         room_gas -= outcome.gas_used
         done.append((transaction, outcome))
     return done

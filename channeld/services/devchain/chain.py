@@ -13,7 +13,14 @@ from channeld.core.errors import Rejected
 from channeld.services.devchain.accounts import COINBASE, FAUCET, DevAccount, development_accounts
 from channeld.services.devchain.archive import Archive
 from channeld.services.devchain.blocks import EMPTY_TRIE, Block, Header, LogEntry, Receipt
-from channeld.services.devchain.builder import Built, build_block, commit_state, context_after, context_of
+from channeld.services.devchain.builder import (
+    Built,
+    EngineFailed,
+    build_block,
+    commit_state,
+    context_after,
+    context_of,
+)
 from channeld.services.devchain.calls import Call, estimate_gas, output_of, run_call
 from channeld.services.devchain.clock import Clock
 from channeld.services.devchain.errors import TransactionRejected
@@ -211,10 +218,9 @@ class DevChain:
         candidates = self.pool.best_first(self.history.ledger.get_nonce, context.base_fee_wei)
         try:
             built = build_block(self.history, context, candidates)
-        except Exception:
-            # A bug of the engine: without this the same transaction would stop every later block too.
-            for transaction in candidates:
-                self.pool.remove(transaction.hash)
+        except EngineFailed as failure:
+            # Otherwise it would stop every later block too.
+            self.pool.remove(failure.transaction_hash)
             raise
         self.clock.take_s(context.timestamp_s - 1)
         self._add(built)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any
 
 from channeld.core.errors import OperationalError, Rejected
@@ -22,14 +23,23 @@ BATCH_LIMIT = 1000
 # And of its answers together: the client has to hold them in memory too.
 BATCH_ANSWER_LIMIT_BYTES = 25 * 1024 * 1024
 
+# The deepest legal request is an access list in a batch: 7 levels. The C parser recurses on nesting, so depth
+# is checked before it runs: it must never meet the interpreter's limits.
+NESTING_LIMIT = 16
+# Twenty for each request of a full batch; bounds the check itself.
+BRACKETS_LIMIT = 20 * BATCH_LIMIT
+STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
+
 log = logging.getLogger(__name__)
 
 
 def answer(node: Node, body: bytes) -> bytes | None:
     """The response to one request or batch; None if it holds notifications only."""
+    if _is_too_nested(body):
+        return _encode(_failure(None, PARSE_ERROR, f"parse error: nested deeper than {NESTING_LIMIT}"))
     try:
         request = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _encode(_failure(None, PARSE_ERROR, "parse error: expected a JSON-RPC request"))
     if not isinstance(request, list):
         response = _answer_one(node, request)
@@ -40,6 +50,21 @@ def answer(node: Node, body: bytes) -> bytes | None:
         text = f"batch too large: {len(request)} requests, limit {BATCH_LIMIT}"
         return _encode(_failure(None, INVALID_REQUEST, text))
     return _answer_batch(node, request)
+
+
+def _is_too_nested(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") > BRACKETS_LIMIT:
+        return True
+    depth = 0
+    for token in STRING_OR_BRACKET.finditer(body):
+        match body[token.start()]:
+            case 0x5B | 0x7B:
+                depth += 1
+                if depth > NESTING_LIMIT:
+                    return True
+            case 0x5D | 0x7D:
+                depth -= 1
+    return False
 
 
 def _answer_batch(node: Node, requests: list[Any]) -> bytes | None:

@@ -4,10 +4,12 @@ py-evm interprets the bytecode. Its block and chain classes are not used: they r
 block, and a development chain reads none of them.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from eth import EVM_RECURSION_LIMIT
 from eth.exceptions import (
     ContractCreationCollision,
     InsufficientFunds,
@@ -28,8 +30,13 @@ from eth.vm.forks.prague.constants import (
 )
 from eth.vm.forks.prague.state import PragueState
 
+from channeld.services.devchain.errors import CallFailed
 from channeld.services.devchain.ledger import Ledger, Mark
 from channeld.services.devchain.transactions import Transaction
+
+# py-evm needs this much for the EVM's 1024 nested calls. Importing it raises the limit to 100,000, at which
+# other recursive code (the JSON parser, for one) overflows the C stack: a crash instead of an exception.
+sys.setrecursionlimit(EVM_RECURSION_LIMIT)
 
 # go-ethereum's words, first match wins.
 FAILURES: tuple[tuple[type[VMError], str], ...] = (
@@ -69,7 +76,10 @@ class EmittedLog:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one transaction or call did. `failure` is None on success; `output` may be revert data."""
+    """What one transaction or call did. `failure` is None on success; `output` may be revert data.
+
+    `contract_address` is where a creation would have gone, failed or not, as other nodes have it in receipts.
+    """
 
     failure: str | None
     reverted: bool
@@ -134,12 +144,19 @@ class Evm:
     def execute(self, transaction: Transaction) -> Outcome:
         """Run it and leave its effects in the ledger.
 
-        The caller has checked nonce, funds and gas: a transaction that fails here still pays.
+        The caller has checked nonce, funds and gas: a transaction that fails here still pays. CallFailed if
+        it nests deeper than the interpreter can; the caller then rewinds the ledger.
         """
         self._ledger.lock_changes()
         executor = self._state.get_transaction_executor()
         message = executor.build_evm_message(transaction)
-        computation = executor.build_computation(message, transaction)
+        try:
+            computation = executor.build_computation(message, transaction)
+        except RecursionError as deep:
+            # Python 3.12 counts nested C calls and stops at some 490 levels; the others reach 1024.
+            raise CallFailed(
+                "this Python cannot nest contract calls as deep as this transaction does"
+            ) from deep
         executor.finalize_computation(transaction, computation)
         created = message.storage_address if message.is_create else None
         return _outcome(transaction, executor, computation, created)
@@ -159,7 +176,7 @@ def _outcome(transaction: Transaction, executor: Any, computation: Any, created:
             EmittedLog(address, tuple(topic.to_bytes(32, "big") for topic in topics), bytes(data))
             for address, topics, data in computation.get_log_entries()
         ),
-        contract_address=None if failed else created,
+        contract_address=created,
     )
 
 

@@ -131,7 +131,9 @@ def _encode_block(block: Block) -> list[Any]:
 
 
 def _decode_block(fields: Any, size_bytes: int, block_hash: bytes, rows: Any) -> Block:
-    header = Header(*(_number(field) if place == BASE_FEE else field for place, field in enumerate(fields)))
+    values: list[Any] = list(fields)
+    values[BASE_FEE] = _number(values[BASE_FEE])
+    header = Header(*values)
     number, timestamp_s = header.number, header.timestamp_s
     receipts = []
     log_index = 0
