@@ -20,6 +20,7 @@ from channeld.services.devchain.records import (
     Fact,
     Pooled,
     Rewound,
+    Waits,
     decode_fact,
     encode_fact,
 )
@@ -60,6 +61,9 @@ class Archive:
 
     def clock_set(self) -> None:
         self._save(ClockSet(self._clock.offset_s, self._clock.forced_timestamp_s))
+
+    def waits(self, transaction: Transaction) -> None:
+        self._save(Waits(transaction.raw))
 
     def pooled(self, waiting: Iterable[Transaction]) -> None:
         if self._log is not None:
@@ -110,10 +114,16 @@ class Archive:
                 self._history.rewind(depth)
             case ClockSet(offset_s, forced_s):
                 self._clock.offset_s, self._clock.forced_timestamp_s = offset_s, forced_s
+            case Waits(raw):
+                self._remember(raw, waiting)
             case Pooled(raws):
                 waiting.clear()
-                decoded = (decode_transaction(raw, self._chain_id) for raw in raws)
-                waiting.update((transaction.hash, transaction) for transaction in decoded)
+                for raw in raws:
+                    self._remember(raw, waiting)
+
+    def _remember(self, raw: bytes, waiting: dict[bytes, Transaction]) -> None:
+        transaction = decode_transaction(raw, self._chain_id)
+        waiting[transaction.hash] = transaction
 
     def _learn(self, codes: Iterable[bytes]) -> None:
         for code in codes:

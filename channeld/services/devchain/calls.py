@@ -78,10 +78,10 @@ def estimate_gas(ledger: Ledger, block: BlockContext, call: Call) -> int:
         if spare_wei < 0:
             raise CallFailed("insufficient funds for transfer")
         high = min(high, spare_wei // call.max_fee_per_gas_wei)
-    if call.to and not call.data and not ledger.get_code(call.to):
-        # A plain transfer: exactly this much, whatever the search would say.
-        if high >= GAS_TX and _succeeds(ledger, block, replace(call, gas=GAS_TX)):
-            return GAS_TX
+    plain = call.to and not call.data and not ledger.get_code(call.to)
+    if plain and high >= GAS_TX and _succeeds(ledger, block, replace(call, gas=GAS_TX)):
+        # The search would stop a little above it.
+        return GAS_TX
     floor = _unsigned(call, high, block.chain_id)
     if high < max(floor.entry_gas, floor.floor_gas):
         raise CallFailed(f"gas required exceeds allowance ({high})")

@@ -132,8 +132,10 @@ class DevChain:
         """
         transaction = decode_transaction(raw, self.chain_id)
         self._admit(transaction)
-        if not (self.automine and self._mine_waiting()):
-            self._archive.pooled(self.pool)
+        if self.automine:
+            self._mine_waiting()
+        if self.pool.get(transaction.hash) is not None:
+            self._archive.waits(transaction)
         return transaction.hash
 
     def fund(self, address: bytes, amount_wei: int) -> bytes:
@@ -169,12 +171,17 @@ class DevChain:
 
     # -- mining and time --
 
-    def mine(self, count: int = 1, interval_s: int = 1) -> list[Block]:
-        """Mine blocks now, the first with whatever waits; `interval_s` lies between their times."""
+    def mine(self, count: int = 1, interval_s: int = 1, timestamp_s: int | None = None) -> list[Block]:
+        """Mine blocks now, the first with whatever waits and at `timestamp_s` if given.
+
+        `interval_s` lies between their times at least.
+        """
         if not 0 <= count <= MINE_LIMIT_BLOCKS:
             raise Rejected(f"0 to {MINE_LIMIT_BLOCKS} blocks are mined at once, not {count}")
         if interval_s < 1:
             raise Rejected(f"blocks are at least 1 s apart, not {interval_s}")
+        if count and timestamp_s is not None:
+            self.clock.force_next(timestamp_s, self.head.timestamp_s)
         mined: list[Block] = []
         for index in range(count):
             if index and interval_s > 1:
@@ -204,13 +211,10 @@ class DevChain:
         if enabled:
             self._mine_waiting()
 
-    def _mine_waiting(self) -> bool:
+    def _mine_waiting(self) -> None:
         """Mine a block if any transaction can go into it now."""
-        base_fee_wei = self.context("pending").base_fee_wei
-        if not self.pool.best_first(self.history.ledger.get_nonce, base_fee_wei):
-            return False
-        self._mine_block()
-        return True
+        if self.pool.best_first(self.history.ledger.get_nonce, self.context("pending").base_fee_wei):
+            self._mine_block()
 
     def _mine_block(self) -> Block:
         was_forced = self.clock.forced_timestamp_s is not None
@@ -221,6 +225,7 @@ class DevChain:
         except EngineFailed as failure:
             # Otherwise it would stop every later block too.
             self.pool.remove(failure.transaction_hash)
+            self._archive.pooled(self.pool)
             raise
         self.clock.take_s(context.timestamp_s - 1)
         self._add(built)

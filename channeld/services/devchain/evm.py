@@ -154,9 +154,7 @@ class Evm:
             computation = executor.build_computation(message, transaction)
         except RecursionError as deep:
             # Python 3.12 counts nested C calls and stops at some 490 levels; the others reach 1024.
-            raise CallFailed(
-                "this Python cannot nest contract calls as deep as this transaction does"
-            ) from deep
+            raise CallFailed("contract calls nest deeper than this Python can follow") from deep
         executor.finalize_computation(transaction, computation)
         created = message.storage_address if message.is_create else None
         return _outcome(transaction, executor, computation, created)

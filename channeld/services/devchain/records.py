@@ -45,6 +45,13 @@ class ClockSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """A transaction joined those that wait; the block that takes it tells when it no longer does."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Pooled:
     """The transactions that wait, all of them, after a change that no other record tells."""
 
@@ -54,7 +61,7 @@ class Pooled:
 # The place of the base fee in an encoded header.
 BASE_FEE = 6
 
-Fact = Began | BlockMined | CellsSet | Rewound | ClockSet | Pooled
+Fact = Began | BlockMined | CellsSet | Rewound | ClockSet | Waits | Pooled
 
 
 def encode_fact(fact: Fact) -> Record:
@@ -69,6 +76,8 @@ def encode_fact(fact: Fact) -> Record:
             return ["rewound", depth]
         case ClockSet(offset_s, forced_s):
             return ["clock", offset_s, forced_s]
+        case Waits(raw):
+            return ["waits", raw]
         case Pooled(raws):
             return ["pooled", list(raws)]
 
@@ -88,6 +97,8 @@ def decode_fact(record: Any) -> Fact:
                 return Rewound(depth)
             case ["clock", offset_s, forced_s]:
                 return ClockSet(offset_s, forced_s)
+            case ["waits", raw]:
+                return Waits(raw)
             case ["pooled", raws]:
                 return Pooled(tuple(raws))
     except (TypeError, ValueError) as wrong:

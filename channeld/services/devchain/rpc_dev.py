@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channeld.services.devchain import rpc_params as read
-from channeld.services.devchain.chain import DevChain, Fate
+from channeld.services.devchain.chain import MINE_LIMIT_BLOCKS, DevChain, Fate
 from channeld.services.devchain.miner import IntervalMiner
 from channeld.services.devchain.rpc_params import Params, invalid
 from channeld.services.devchain.rpc_views import hexed
@@ -33,9 +33,8 @@ def mine_one(node: Node, params: Params) -> str:
     if isinstance(given, dict):
         count = 1 if given.get("blocks") is None else read.number(given["blocks"], "blocks")
         given = given.get("timestamp")
-    if given is not None:
-        node.chain.set_next_timestamp_s(read.number(given, "timestamp"))
-    node.chain.mine(count)
+    timestamp_s = None if given is None else read.number(given, "timestamp")
+    node.chain.mine(count, timestamp_s=timestamp_s)
     return "0x0"
 
 
@@ -121,6 +120,8 @@ def dev_reorg(node: Node, params: Params) -> dict[str, Any]:
     default: Fate = "return"
     fate = params.may(_fate, "transactions", default)
     blocks = params.may(read.number, "blocks", 0)
+    if blocks > MINE_LIMIT_BLOCKS:
+        raise invalid(f"0 to {MINE_LIMIT_BLOCKS} blocks are mined at once, not {blocks}")
     dropped = node.chain.drop_blocks(depth, transactions=fate)
     mined = node.chain.mine(blocks)
     return {

@@ -77,7 +77,8 @@ async def run_forever(settings: DevChainSettings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         for line in banner(server):
-            print(line, file=sys.stdout, flush=True)  # noqa: T201  # the command's output
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
         await stopped.wait()
     finally:
         await server.close()
