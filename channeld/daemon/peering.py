@@ -15,6 +15,7 @@ from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnecte
 from channeld.core.messages import Complaint, Hello, Message, PolicyAnnouncement, Relay
 from channeld.daemon.engine import Engine
 from channeld.daemon.gossip import Gossip
+from channeld.daemon.waiting import Waiters
 from channeld.wire.messages import decode, encode
 
 log = logging.getLogger(__name__)
@@ -47,19 +48,22 @@ class Peering:
     """Implements the transport's `PeerEvents`; the transport is set once, before it listens."""
 
     transport: PeerTransport
+    _own_id: bytes
 
     def __init__(
         self,
         engine: Engine,
         gossip: Gossip,
         hello: Hello,
-        on_relay: Callable[[Relay, bytes], None],
+        waiters: Waiters,
+        on_relay: Callable[[Relay], None],
     ) -> None:
-        """`on_relay(message, from)` takes relayed messages whose path ends here."""
+        """`on_relay` takes relayed messages whose path ends here."""
         self._engine = engine
         self._journal: Journal = engine.journal
         self._gossip = gossip
         self._hello = hello
+        self._waiters = waiters
         self._on_relay = on_relay
         self._peers: dict[bytes, _Peer] = {}
         self.known: dict[bytes, KnownPeer] = {}
@@ -163,6 +167,7 @@ class Peering:
         if known is not None and known.alias != hello.alias:
             self.known[peer_id] = KnownPeer(peer_id, known.url, hello.alias)
         self._engine.post(PeerConnected(peer_id, address))
+        self._waiters.notify("peer", peer_id)
         for announcement in self._gossip.known():
             self.send(peer_id, announcement)
 
@@ -182,15 +187,10 @@ class Peering:
         if not message.back or message.back[-1] != peer_id:
             raise PeerViolation("relay: expected the sender at the end of the way back")
         if not message.path:
-            self._on_relay(message, peer_id)
+            self._on_relay(message)
             return
-        onward = Relay(message.path[1:], (*message.back, self.transport_id), message.body)
+        onward = Relay(message.path[1:], (*message.back, self._own_id), message.body)
         self.send(message.path[0], onward)
-
-    @property
-    def transport_id(self) -> bytes:
-        """Our own node id."""
-        return self._own_id
 
     def start(self, transport: PeerTransport, own_id: bytes) -> None:
         """Bind the transport that calls us back."""

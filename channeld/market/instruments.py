@@ -112,7 +112,8 @@ def claim_size(size_e8: int, decimals: int) -> int:
     One contract pays one unit of the asset for a price difference of 1 (linear), one unit in full
     (digital), or one coin (coin-settled). Raises Rejected if it is no whole number of smallest units.
     """
-    size, rest = divmod(size_e8 * 10**decimals, SIZE_SCALE)
+    scale: int = 10**decimals
+    size, rest = divmod(size_e8 * scale, SIZE_SCALE)
     if rest or not 0 < size <= MAX_AMOUNT:
         raise Rejected(f"expected a size above 0 with at most {decimals} decimals, got {size_e8} x 10^-8")
     return size
@@ -120,4 +121,5 @@ def claim_size(size_e8: int, decimals: int) -> int:
 
 def contracts_e8(size: int, decimals: int) -> int:
     """The number of contracts (in 10^-8) of a claim's size."""
-    return size * SIZE_SCALE // pow(10, decimals)
+    scale: int = 10**decimals
+    return size * SIZE_SCALE // scale

@@ -1,0 +1,258 @@
+"""The wiring: one daemon from its configuration and key, and its life from start to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+
+from channeld.adapters.chain.reads import chain_id, code_at
+from channeld.adapters.chain.rpc import RpcClient, RpcSettings
+from channeld.adapters.chain.scanner import Checkpoint, Scanner, ScannerSettings, checkpoint_at
+from channeld.adapters.chain.transactions import TransactionSettings, Transactor, open_transactor
+from channeld.adapters.journal.records import Identity
+from channeld.adapters.journal.sqlite import SqliteJournal
+from channeld.adapters.oracle import OracleClient
+from channeld.adapters.signer import Signer, recover
+from channeld.adapters.transport.limits import TransportLimits
+from channeld.adapters.transport.peers import PeerTransport
+from channeld.api.server import load_or_create_token, serve_api
+from channeld.config.settings import Config
+from channeld.core.draft import HubPolicy, Tables
+from channeld.core.effects import Effect
+from channeld.core.errors import OperationalError, Rejected
+from channeld.core.identity import ChannelParams
+from channeld.core.messages import Hello
+from channeld.core.world import Margins
+from channeld.daemon.acting import Actor, toolbox
+from channeld.daemon.clock import ChainClock
+from channeld.daemon.commands import Daemon
+from channeld.daemon.engine import Engine
+from channeld.daemon.feeds import Feeds, follow_prices
+from channeld.daemon.funding import Funding
+from channeld.daemon.gossip import Gossip
+from channeld.daemon.paying import Payer
+from channeld.daemon.peering import PROTOCOL, Peering
+from channeld.daemon.quotes import QuoteDesk
+from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
+from channeld.daemon.submitting import Submitter
+from channeld.daemon.views import Catalogue
+from channeld.daemon.waiting import Waiters
+from channeld.daemon.watching import ChainWatch
+from channeld.wire.eip712 import domain_separator
+
+log = logging.getLogger(__name__)
+
+FIRST_BLOCK = 0
+"""Where a new daemon begins to read events. Ranges without events are cheap; nothing may be missed."""
+
+OnCommit = Callable[[int], None]
+
+
+def run(config: Config, signer: Signer, on_commit: OnCommit | None = None) -> None:
+    """Run a daemon in the foreground until it is stopped (SIGINT, SIGTERM, API).
+
+    Raises Rejected for a configuration that cannot work, OperationalError if chain, disk or network
+    end it. `on_commit` is called after each durable commit; tests kill the process there.
+    """
+    _log_to(config.node.log_file, config.node.log_level)
+    uvloop.run(_main(config, signer, on_commit))
+
+
+def _log_to(path: Path | None, level: str) -> None:
+    logging.basicConfig(
+        filename=path,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+async def _main(config: Config, signer: Signer, on_commit: OnCommit | None) -> None:
+    async with running(config, signer, on_commit) as daemon:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, daemon.stopping.set)
+        await daemon.stopping.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def running(config: Config, signer: Signer, on_commit: OnCommit | None = None) -> AsyncIterator[Daemon]:
+    """A daemon that works while the block runs. Leaving ends connections and tasks, in order."""
+    if config.chain.adjudicator is None:
+        raise Rejected("expected [chain] adjudicator to name the contract that holds the channels")
+    async with AsyncExitStack() as stack:
+        rpc = await stack.enter_async_context(RpcClient(RpcSettings(config.chain.rpc_url)))
+        await _require_chain(rpc, config)
+        journal = SqliteJournal(
+            config.node.data_dir,
+            Identity(config.chain.chain_id, signer.public_key),
+            on_commit=on_commit,
+        )
+        stack.callback(journal.close)
+        transactor = await stack.enter_async_context(
+            open_transactor(rpc, signer, config.node.data_dir / "transactions.db", _fees(config))
+        )
+        oracles = await stack.enter_async_context(OracleClient(recover))
+        builder = _Builder(config, signer, rpc, journal)
+        daemon, submitter = builder.build(transactor, oracles)
+        stack.push_async_callback(submitter.close)
+        async with asyncio.TaskGroup() as group:
+            tasks = await _start(config, signer, daemon, rpc, group, stack)
+            try:
+                yield daemon
+            finally:
+                daemon.engine.fail_waiting(OperationalError("the daemon stops"))
+                for task in tasks:
+                    task.cancel()
+                await daemon.peering.transport.close()
+
+
+async def _start(
+    config: Config,
+    signer: Signer,
+    daemon: Daemon,
+    rpc: RpcClient,
+    group: asyncio.TaskGroup,
+    stack: AsyncExitStack,
+) -> list[asyncio.Task[None]]:
+    """Restore, then listen, dial, follow the chain and serve the API. Any task that fails ends all."""
+    daemon.engine.restore()
+    start = await _beginning(rpc)
+    tasks = [
+        group.create_task(daemon.engine.run(), name="engine"),
+        group.create_task(daemon.watch.run(start), name="chain"),
+        group.create_task(follow_prices(daemon.engine, daemon.feeds), name="prices"),
+    ]
+    transport = daemon.peering.transport
+    daemon.listen_port = await transport.listen(config.peer.listen_host, config.peer.listen_port)
+    daemon.peering.restore()
+    token = load_or_create_token(config.node.data_dir / "api.token")
+    api = await serve_api(daemon, config.api.host, config.api.port, token, config.api.max_body_bytes)
+    stack.push_async_callback(api.close)
+    log.info(
+        "node %s (0x%s): peers on port %d, API on http://%s:%d",
+        signer.public_key.hex(),
+        signer.address.hex(),
+        daemon.listen_port,
+        config.api.host,
+        api.port,
+    )
+    return tasks
+
+
+async def _beginning(rpc: RpcClient) -> Checkpoint:
+    return await checkpoint_at(rpc, FIRST_BLOCK)
+
+
+async def _require_chain(rpc: RpcClient, config: Config) -> None:
+    """Money sent on the wrong chain is lost: check before anything is signed."""
+    found = await chain_id(rpc)
+    if found != config.chain.chain_id:
+        raise Rejected(f"expected chain {config.chain.chain_id} behind the RPC URL, got chain {found}")
+    assert config.chain.adjudicator is not None
+    if not await code_at(rpc, config.chain.adjudicator):
+        raise Rejected(f"expected a contract at 0x{config.chain.adjudicator.hex()}, there is none")
+
+
+def _fees(config: Config) -> TransactionSettings:
+    return TransactionSettings(
+        confirmations=config.chain.confirmations,
+        poll_s=min(1.0, config.chain.poll_interval_s),
+        resubmit_after_s=float(config.chain.resubmit_after_s),
+        max_fee_wei=config.chain.max_fee_wei,
+    )
+
+
+class _Builder:
+    """Puts the parts together; every part is made once and knows only what it is given."""
+
+    def __init__(self, config: Config, signer: Signer, rpc: RpcClient, journal: SqliteJournal) -> None:
+        self._config = config
+        self._signer = signer
+        self._rpc = rpc
+        self._journal = journal
+
+    def build(self, transactor: Transactor, oracles: OracleClient) -> tuple[Daemon, Submitter]:
+        config, signer = self._config, self._signer
+        adjudicator = config.chain.adjudicator
+        assert adjudicator is not None
+        domain = domain_separator(config.chain.chain_id, adjudicator)
+        secrets, prices = RegisteredSecrets(self._journal), PublishedPrices(self._journal)
+        payment = config.payment
+        tables = Tables(
+            margins=Margins(payment.secret_margin_s, payment.reorg_margin_s),
+            registered_s=secrets,
+            published=prices,
+        )
+        waiters = Waiters()
+        acting: list[Callable[[Effect], None]] = []
+        engine = Engine(
+            tables,
+            self._journal,
+            toolbox(tables, domain, signer.address, self._policy_of, config.watch.close_valid_s),
+            ChainClock(config.chain.clock_skew_limit_s),
+            lambda effect: acting[0](effect),
+        )
+        gossip = Gossip(self._journal, tables, signer, domain, config.chain.chain_id, self._policy_of)
+        gossip.restore()
+        feeds = Feeds(config.feed, oracles)
+        desk = QuoteDesk(config, engine, feeds, signer.public_key)
+        hello = Hello(PROTOCOL, config.chain.chain_id, adjudicator, config.node.alias)
+        peering = Peering(engine, gossip, hello, waiters, lambda relay: desk.heard(relay, peering))
+        peering.start(PeerTransport(signer, peering, self._limits()), signer.public_key)
+        submitter = Submitter(transactor, adjudicator, tables, feeds.by_id)
+        actor = Actor(self._journal, tables, signer, domain, peering, gossip, submitter, waiters)
+        acting.append(actor.act)
+        scanner = Scanner(
+            self._rpc,
+            adjudicator,
+            ScannerSettings(config.chain.confirmations, config.chain.poll_interval_s),
+        )
+        watch = ChainWatch(
+            engine, scanner, gossip, secrets, prices, signer.address, self._refusal, peering.node_of
+        )
+        daemon = Daemon(
+            config=config,
+            signer=signer,
+            domain=domain,
+            engine=engine,
+            watch=watch,
+            peering=peering,
+            payer=Payer(config, engine, gossip, waiters, signer.public_key),
+            desk=desk,
+            feeds=feeds,
+            funding=Funding(self._rpc, transactor, adjudicator, signer.address),
+            waiters=waiters,
+            catalogue=Catalogue(config.asset),
+            stopping=asyncio.Event(),
+        )
+        return daemon, submitter
+
+    def _policy_of(self, asset: bytes) -> HubPolicy:
+        base = next((a.fee_base_units for a in self._config.asset if a.address == asset), 0)
+        option = self._config.option
+        return HubPolicy(base, self._config.payment.fee_ppm, option.collateral_fee_ppm_per_day)
+
+    def _limits(self) -> TransportLimits:
+        peer = self._config.peer
+        return replace(
+            TransportLimits(),
+            handshake_timeout_s=peer.handshake_timeout_s,
+            max_strangers=peer.max_strangers,
+            ping_interval_s=peer.ping_interval_s,
+        )
+
+    def _refusal(self, params: ChannelParams) -> str | None:
+        """Why a channel that somebody else opened to us is ignored; None if it is taken."""
+        settings = self._config.channel
+        if all(asset.address != params.asset for asset in self._config.asset):
+            return f"its asset 0x{params.asset.hex()} is not configured"
+        low, high = settings.min_challenge_period_s, settings.max_challenge_period_s
+        if not low <= params.challenge_period_s <= high:
+            return f"its challenge period of {params.challenge_period_s} s is not within {low} to {high}"
+        return None
