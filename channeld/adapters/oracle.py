@@ -80,6 +80,35 @@ class OracleClient:
             raise PricesConflict(f"{feed.pair} at {instant_s}: expected one price, {len(proven)} are proven")
         return proven[0] if proven else None
 
+    async def latest_price(self, feed: Feed, urls: Sequence[str]) -> int | None:
+        """The newest price that any oracle of a feed has signed, as a guide only; None if there is none.
+
+        Raises OracleUnreachable if no URL answered.
+        """
+        newest: tuple[int, int] | None = None
+        failures = 0
+        for url in urls:
+            try:
+                query = {"feed": "0x" + feed.feed_id.hex()}
+                status, document = await self._ask("GET", f"{url.rstrip('/')}/latest", params=query)
+                if status == NOT_FOUND:
+                    continue
+                named, at_s, price, signatures = read_price_json(document)
+                digest = price_digest(feed.feed_id, at_s, price)
+                signed = any(
+                    signer in feed.signers and self._signed_by(digest, signature, signer)
+                    for signer, signature in signatures.items()
+                )
+                if named != feed.feed_id or not signed:
+                    raise PeerViolation("price: expected one that a signer of the feed signed")
+                newest = max(newest or (0, 0), (at_s, price))
+            except (OperationalError, PeerViolation) as error:
+                log.warning("oracle for %s: %s", feed.pair, error)
+                failures += 1
+        if newest is None and failures:
+            raise OracleUnreachable(f"no oracle of {feed.pair} told a price")
+        return None if newest is None else newest[1]
+
     async def publish(
         self, url: str, token: str, feed_id: bytes, instant_s: int, price: int
     ) -> SignedPriceRecord:

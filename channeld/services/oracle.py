@@ -6,6 +6,7 @@ value for the same feed and instant is refused for ever. It never signs before t
 
     GET  /feeds                                       what it signs
     GET  /price?feed=0x...&timestamp_s=...            the signed price, 404 before
+    GET  /latest?feed=0x...                           the signed price of the newest instant
     POST /publish {feed, timestamp_s, price}          sign (operator only: from loopback, bearer token)
 
 Its keys must not sign elsewhere, and its state file must never be restored from a backup: either would
@@ -114,6 +115,16 @@ class PriceBook:
             raise OperationalError(f"price book: {error}") from error
         return None if row is None else int(row[0])
 
+    def latest_s(self, feed: bytes) -> int | None:
+        """The newest instant that a price was decided for, or None."""
+        try:
+            row = self._database.execute(
+                "SELECT MAX(instant_s) FROM signed WHERE feed = ?", (feed,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise OperationalError(f"price book: {error}") from error
+        return None if row[0] is None else int(row[0])
+
 
 class Oracle:
     """The rules, without HTTP."""
@@ -154,6 +165,10 @@ class Oracle:
         price = self._book.price(feed_id, instant_s)
         return None if price is None else (price, self._signatures(feed_id, instant_s, price))
 
+    def latest_s(self, feed_id: bytes) -> int | None:
+        """The newest instant with a signed price; None if there is none."""
+        return self._book.latest_s(feed_id) if feed_id in self.feeds else None
+
     def _signatures(self, feed_id: bytes, instant_s: int, price: int) -> dict[bytes, bytes]:
         digest = price_digest(feed_id, instant_s, price)
         named = self.feeds[feed_id].signers
@@ -190,6 +205,7 @@ async def serve(oracle: Oracle, settings: OracleSettings) -> OracleServer:
     application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors_as_json])
     application.router.add_get("/feeds", handlers.feeds)
     application.router.add_get("/price", handlers.price)
+    application.router.add_get("/latest", handlers.latest)
     application.router.add_post("/publish", handlers.publish)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
@@ -228,14 +244,23 @@ class _Handlers:
         feed_id = read_hex(request.query.get("feed"), "feed", 32)
         instant_s = read_decimal(request.query.get("timestamp_s"))
         require_value(instant_s, 1)
-        signed = self._oracle.signed(feed_id, instant_s)
-        if signed is None:
+        return self._answer(feed_id, instant_s)
+
+    async def latest(self, request: web.Request) -> web.Response:
+        feed_id = read_hex(request.query.get("feed"), "feed", 32)
+        return self._answer(feed_id, self._oracle.latest_s(feed_id))
+
+    def _answer(self, feed_id: bytes, instant_s: int | None) -> web.Response:
+        signed = None if instant_s is None else self._oracle.signed(feed_id, instant_s)
+        if instant_s is None or signed is None:
             return web.json_response({"error": "no price is signed for that feed and instant"}, status=404)
         return web.json_response(price_json(feed_id, instant_s, *signed))
 
     async def publish(self, request: web.Request) -> web.Response:
         if not _is_loopback(request.remote):
-            return web.json_response({"error": "prices are published from the oracle's own machine"}, status=403)
+            return web.json_response(
+                {"error": "prices are published from the oracle's own machine"}, status=403
+            )
         # compared as bytes and in constant time: the answer's delay tells nothing about the token
         given = request.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(given, self._authorization):
