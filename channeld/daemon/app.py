@@ -20,7 +20,8 @@ from channeld.adapters.oracle import OracleClient
 from channeld.adapters.signer import Signer, recover
 from channeld.adapters.transport.limits import TransportLimits
 from channeld.adapters.transport.peers import PeerTransport
-from channeld.api.server import load_or_create_token, serve_api
+from channeld.api.server import serve_api
+from channeld.api.token import load_or_create_token
 from channeld.config.settings import Config
 from channeld.core.draft import HubPolicy, Tables
 from channeld.core.effects import Effect

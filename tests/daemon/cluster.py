@@ -1,0 +1,153 @@
+"""Whole daemons on a real chain, with real sockets and disks, in one process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from channeld.adapters.chain import calls
+from channeld.adapters.chain.outbox import Request
+from channeld.adapters.chain.rpc import RpcClient, RpcSettings
+from channeld.adapters.chain.transactions import TransactionSettings, deploy, open_transactor
+from channeld.adapters.signer import Signer
+from channeld.config.settings import (
+    ApiSettings,
+    AssetSettings,
+    ChainSettings,
+    ChannelSettings,
+    Config,
+    FeedSettings,
+    NodeSettings,
+    OptionSettings,
+    PeerSettings,
+)
+from channeld.daemon.app import running
+from channeld.daemon.commands import Daemon
+from channeld.services.devchain.accounts import development_account
+from channeld.services.devchain.server import DevChainServer, serve
+from channeld.services.devchain.settings import DevChainSettings
+from channeld.services.oracle import Oracle, OracleServer, OracleSettings, PriceBook, chain_clock
+from channeld.services.oracle import serve as serve_oracle
+from contracts.artifacts import adjudicator, erc20_test_token
+
+ETHER = 10**18
+USD = 10**6
+ORACLE_TOKEN = "a token for the tests only"
+
+
+@dataclass
+class Cluster:
+    """A chain, an oracle and daemons by name. Amounts in smallest units."""
+
+    chain: DevChainServer
+    rpc: RpcClient
+    oracle: OracleServer
+    rules: Oracle
+    adjudicator: bytes
+    token: bytes
+    feed: FeedSettings
+    directory: Path
+    stack: AsyncExitStack
+    daemons: dict[str, Daemon] = field(default_factory=dict)
+    lives: dict[str, AsyncExitStack] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Daemon:
+        return self.daemons[name]
+
+    def config(self, name: str) -> Config:
+        usd = AssetSettings(self.token, "USD", 6, max_size_units=10**12)
+        eth = AssetSettings(bytes(20), "ETH", 18, max_size_units=10**20)
+        return Config(
+            node=NodeSettings(alias=name, data_dir=self.directory / name),
+            chain=ChainSettings(
+                rpc_url=f"http://127.0.0.1:{self.chain.port}",
+                chain_id=self.chain.chain.settings.chain_id,
+                adjudicator=self.adjudicator,
+                confirmations=1,
+                poll_interval_s=0.05,
+                clock_skew_limit_s=3_600,
+            ),
+            peer=PeerSettings(listen_host="127.0.0.1", listen_port=0),
+            api=ApiSettings(port=0),
+            channel=ChannelSettings(challenge_period_s=600, min_challenge_period_s=600),
+            option=OptionSettings(quoting=True, quote_lifetime_s=30, underlyings=("ETH/USD",)),
+            asset=(eth, usd),
+            feed=(replace(self.feed, urls=(self.oracle.url,)),),
+        )
+
+    async def start(self, name: str) -> Daemon:
+        """Start a daemon (again) on its own directory."""
+        life = AsyncExitStack()
+        signer = Signer(development_account(name).key)
+        daemon = await life.enter_async_context(running(self.config(name), signer))
+        self.daemons[name], self.lives[name] = daemon, life
+        return daemon
+
+    async def stop(self, name: str) -> None:
+        await self.lives.pop(name).aclose()
+        del self.daemons[name]
+
+    async def connect(self, one: str, other: str) -> None:
+        target = self[other]
+        await self[one].connect(f"{target.signer.public_key.hex()}@127.0.0.1:{target.listen_port}")
+
+    async def open(self, one: str, other: str, asset: str, amount: int, other_amount: int) -> bytes:
+        """A channel funded by both; returns its id."""
+        opened = await self[one].open_channel(self[other].signer.public_key, asset, amount, None, 20.0)
+        if other_amount:
+            await self[other].deposit(opened.channel_id, other_amount, 20.0)
+        await eventually(lambda: self[one]._channel(opened.channel_id).announced.a >= 0)
+        return opened.channel_id
+
+    def advance(self, seconds: int) -> None:
+        """Move the chain's clock."""
+        self.chain.chain.advance_time_s(seconds)
+
+    async def price(self, instant_s: int, usd: int) -> None:
+        """The oracle signs a price."""
+        await self.rules.publish(self.feed.feed().feed_id, instant_s, usd * 10**8)
+
+
+async def eventually(check, timeout_s: float = 15.0) -> None:
+    """Wait until something holds; the last look decides."""
+    end = time.monotonic() + timeout_s
+    while not check():
+        assert time.monotonic() < end, "it never came true"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def cluster(directory: Path, *names: str) -> AsyncIterator[Cluster]:
+    """A chain with the contracts, an oracle, funded accounts, and running daemons."""
+    async with AsyncExitStack() as stack:
+        chain = await serve(DevChainSettings(port=0))
+        stack.push_async_callback(chain.close)
+        rpc = await stack.enter_async_context(RpcClient(RpcSettings(f"http://127.0.0.1:{chain.port}")))
+        deployer = Signer(development_account("0").key)
+        fast = TransactionSettings(poll_s=0.02)
+        async with open_transactor(rpc, deployer, directory / "deployer.db", fast) as transactor:
+            contract = await deploy(transactor, rpc, "adjudicator", adjudicator().bytecode)
+            token = await deploy(transactor, rpc, "token", erc20_test_token().bytecode)
+            for name in names:
+                address = development_account(name).address
+                chain.chain.fund(address, 100 * ETHER)
+                data = calls.SELECTORS["mint"] if "mint" in calls.SELECTORS else bytes.fromhex("40c10f19")
+                data += bytes(12) + address + (1_000_000 * USD).to_bytes(32, "big")
+                await transactor.execute(f"mint:{name}", Request(token, data))
+        signers = [Signer(development_account(f"signer{n}").key) for n in range(3)]
+        feed = FeedSettings("ETH/USD", 2, tuple(s.address for s in signers), grace_h=24)
+        book = PriceBook(directory / "prices.db")
+        stack.callback(book.close)
+        rules = Oracle([feed.feed()], signers, book, chain_clock(rpc))
+        oracle = await serve_oracle(rules, OracleSettings(ORACLE_TOKEN, port=0))
+        stack.push_async_callback(oracle.close)
+        made = Cluster(chain, rpc, oracle, rules, contract, token, feed, directory, stack)
+        for name in names:
+            await made.start(name)
+        try:
+            yield made
+        finally:
+            for name in list(made.lives):
+                await made.stop(name)
