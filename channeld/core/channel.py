@@ -193,7 +193,7 @@ def propose(channel: Channel, world: World) -> tuple[Progress, Update | None]:
     """
     if not channel.waiting or not channel.answered or not channel.phase.signs_states:
         return Progress(channel), None
-    draft = StateDraft(channel.theirs)
+    draft = StateDraft(channel.theirs, world.margins.skew_s)
     proposed: list[Operation] = []
     dropped: list[Operation] = []
     for operation in channel.waiting[:MAX_OPERATIONS]:

@@ -103,7 +103,10 @@ def look_after(draft: Draft, channel_id: bytes) -> None:
         and (record := draft.get(SignedPriceRecord, key := _price_key(claim))) is not None
     }
     draft.emit(*duties(channel, dispute, draft.world, prices.values()))
-    draft.emit(WakeChannel(draft.world.now_s + RETRY_S, channel_id))
+    at_s = draft.world.now_s + RETRY_S
+    if draft.world.now_s < dispute.expires_s:
+        at_s = min(at_s, dispute.expires_s)
+    draft.emit(WakeChannel(at_s, channel_id))
 
 
 def _price_key(claim: Claim) -> bytes:

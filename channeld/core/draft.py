@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from channeld.core.channel import Channel, Verify
+from channeld.core.channel import Channel, Update, Verify
 from channeld.core.claims import Claim
 from channeld.core.effects import Effect
 from channeld.core.messages import Instruction
@@ -72,12 +72,16 @@ class Toolbox:
 class Tables:
     """All live records, and the world as the chain shows it. Written to by `commit` alone.
 
-    While the chain's clock and ours disagree (`clock_trusted` is False) no new risk is taken. What
-    follows from the records (`online`, `refs_of_hash`, `quotes`) is not durable.
+    `registered_s` and `published` are complete up to block time `confirmed_s`: whoever feeds them sets it
+    after the events of each confirmed block. While the chain's clock and ours disagree (`clock_trusted`
+    is False) no new risk is taken. What follows from the records (`refs_of_hash`), belongs to a
+    connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came too early)
+    or lives for seconds (`quotes`) is not durable.
     """
 
     margins: Margins = field(default_factory=Margins)
     now_s: int = 0
+    confirmed_s: int = 0
     clock_trusted: bool = True
     registered_s: Mapping[bytes, int] = field(default_factory=dict)
     published: Mapping[tuple[bytes, int], PublishedPrice] = field(default_factory=dict)
@@ -86,6 +90,8 @@ class Tables:
         default_factory=lambda: {table: {} for table in TABLES}
     )
     online: set[bytes] = field(default_factory=set)
+    shutting: set[bytes] = field(default_factory=set)
+    held: dict[bytes, Update] = field(default_factory=dict)
     channels_of: dict[bytes, set[bytes]] = field(default_factory=dict)
     refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
     quotes: dict[bytes, Quote] = field(default_factory=dict)
@@ -113,7 +119,13 @@ class Tables:
             if not refs:
                 del self.refs_of_hash[hashlock]
         self.online |= draft.came_online
-        self.online -= draft.went_offline
+        self.shutting |= draft.shutting
+        self.held.update(draft.held)
+        for channel_id in draft.went_offline:
+            self.online.discard(channel_id)
+            self.shutting.discard(channel_id)
+        for channel_id in draft.went_offline | draft.released:
+            self.held.pop(channel_id, None)
         for quote in draft.quotes:
             self.quotes[quote.quote_id] = quote
         for quote_id in draft.used_quotes:
@@ -152,8 +164,11 @@ class Draft:
         "came_online",
         "changes",
         "effects",
+        "held",
         "quotes",
         "refs",
+        "released",
+        "shutting",
         "tables",
         "used_quotes",
         "went_offline",
@@ -166,6 +181,9 @@ class Draft:
         self.refs: dict[bytes, tuple[ClaimRef, ...]] = {}
         self.came_online: set[bytes] = set()
         self.went_offline: set[bytes] = set()
+        self.shutting: set[bytes] = set()
+        self.held: dict[bytes, Update] = {}
+        self.released: set[bytes] = set()
         self.quotes: list[Quote] = []
         self.used_quotes: list[bytes] = []
 
@@ -200,6 +218,12 @@ class Draft:
         if channel_id in self.came_online:
             return True
         return channel_id in self.tables.online and channel_id not in self.went_offline
+
+    def is_shutting(self, channel_id: bytes) -> bool:
+        """Whether the peer has said on the present connection that it adds no more claims."""
+        if channel_id in self.shutting:
+            return True
+        return channel_id in self.tables.shutting and channel_id not in self.went_offline
 
     def refs_of(self, hashlock: bytes) -> tuple[ClaimRef, ...]:
         """Every open claim that waits for this secret (some may be gone: look them up)."""

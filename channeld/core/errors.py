@@ -16,5 +16,12 @@ class PeerViolation(ChanneldError):
     """A peer sent what no correct node would send; the connection is dropped, the channel kept."""
 
 
+class Premature(PeerViolation):
+    """A peer was faster than us: what its message rests on (a block, a price) may not have reached us yet.
+
+    The message is kept and looked at again; nobody is to blame.
+    """
+
+
 class OperationalError(ChanneldError):
     """The outside failed (chain, disk, network); the operation is retried or the operator told."""

@@ -39,8 +39,8 @@ from channeld.core.disputing import (
     partial_settlement_seen,
 )
 from channeld.core.draft import Draft, Tables, Toolbox
-from channeld.core.effects import Notify, Send, SendCopy, SendSigned
-from channeld.core.errors import PeerViolation, Rejected
+from channeld.core.effects import Notify, Send, SendCopy, SendSigned, WakeChannel
+from channeld.core.errors import PeerViolation, Premature, Rejected
 from channeld.core.events import (
     ChallengeSeen,
     ChannelDue,
@@ -84,6 +84,9 @@ from channeld.core.reactions import (
 )
 from channeld.core.records import ClaimRef, Dispute
 from channeld.core.trading import request_option
+
+HELD_RETRY_S = 1
+"""How often an update that came too early is looked at again: a block or a price is seconds away."""
 
 
 def harvest(tables: Tables, message: Message) -> Draft:
@@ -132,7 +135,7 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
         case ClaimDue(claim):
             claim_due(draft, claim)
         case ChannelDue(channel_id):
-            _channel_due(draft, channel_id)
+            _channel_due(draft, channel_id, tools)
         case InvoiceCreated(invoice):
             draft.put(invoice)
         case PaymentRequested():
@@ -219,13 +222,14 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
             _reestablished(draft, channel, message)
         case Update():
             _require_online(draft, channel)
-            progress = receive_update(channel, message, draft.world, tools.verify)
+            progress = _updated(draft, channel, message, tools)
         case Ack():
             _require_online(draft, channel)
             progress = receive_ack(channel, message, tools.verify)
         case DepositsSeen(_, deposit_a, deposit_b):
             announced = replace(channel.announced, a=deposit_a, b=deposit_b)
             draft.put(replace(channel, announced=announced))
+            draft.emit(Notify("channel", channel.channel_id))
         case Shutdown():
             shutdown_received(draft, channel)
         case CloseOffer():
@@ -236,6 +240,21 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
             assert_never(message)
     if progress is not None and progress.channel is not channel:
         progress_made(draft, channel, progress, tools)
+
+
+def _updated(draft: Draft, channel: Channel, update: Update, tools: Toolbox) -> Progress:
+    """Take a batch; keep one that rests on what has not reached us yet, and look again soon.
+
+    At most one is kept for each channel: its sender may sign nothing else before it is answered.
+    """
+    draft.released.add(channel.channel_id)
+    try:
+        return receive_update(channel, update, draft.world, tools.verify)
+    except Premature:
+        draft.released.discard(channel.channel_id)
+        draft.held[channel.channel_id] = update
+        draft.emit(WakeChannel(draft.world.now_s + HELD_RETRY_S, channel.channel_id))
+        return Progress(channel)
 
 
 def _require_online(draft: Draft, channel: Channel) -> None:
@@ -341,9 +360,15 @@ def _close_seen(draft: Draft, channel_id: bytes) -> None:
     draft.emit(Notify("channel", channel_id))
 
 
-def _channel_due(draft: Draft, channel_id: bytes) -> None:
+def _channel_due(draft: Draft, channel_id: bytes, tools: Toolbox) -> None:
     channel = draft.get(Channel, channel_id)
     if channel is None:
+        return
+    held = draft.tables.held.get(channel_id)
+    if held is not None:
+        progress = _updated(draft, channel, held, tools)
+        if progress.channel is not channel:
+            progress_made(draft, channel, progress, tools)
         return
     if channel.phase is Phase.CLOSING:
         closing_due(draft, channel)

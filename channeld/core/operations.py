@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import assert_never
 
 from channeld.core.claims import Claim, Side, State, require_legal_terms
-from channeld.core.errors import PeerViolation
+from channeld.core.errors import PeerViolation, Premature
 from channeld.core.payoff import group_payout
 from channeld.core.world import World, expired_unregistered, registered_in_time, settlement_price
 
@@ -82,11 +82,15 @@ def apply_operations(
 
 
 class StateDraft:
-    """A state under construction: one copy of the claims, however many operations follow."""
+    """A state under construction: one copy of the claims, however many operations follow.
 
-    __slots__ = ("_claims", "_last_ids", "_net", "_open")
+    `slack_s` is how much earlier than the peer must refuse we refuse ourselves: what we sign travels.
+    """
 
-    def __init__(self, parent: State) -> None:
+    __slots__ = ("_claims", "_last_ids", "_net", "_open", "_slack_s")
+
+    def __init__(self, parent: State, slack_s: int = 0) -> None:
+        self._slack_s = slack_s
         self._claims = dict(parent.claims)
         self._net = parent.net
         self._last_ids = list(parent.last_ids)
@@ -155,7 +159,7 @@ class StateDraft:
             raise PeerViolation(f"fulfil: the secret of claim {claim.claim_id} does not match its hashlock")
         # A fulfil that leaves us no time to register the secret would let the hop before us keep its
         # money while we pay onwards (variant b4 of the model).
-        late = world.now_s + world.margins.register_s > claim.deadline_s
+        late = world.now_s + world.margins.register_s + self._slack_s > claim.deadline_s
         if late and not registered_in_time(world, claim.hashlock, claim.deadline_s):
             raise PeerViolation(
                 f"fulfil: claim {claim.claim_id} came at {world.now_s}, "
@@ -169,25 +173,30 @@ class StateDraft:
 
     def _expire(self, claim: Claim, world: World) -> None:
         assert claim.hashlock is not None
+        if registered_in_time(world, claim.hashlock, claim.deadline_s):
+            raise PeerViolation(f"expire: the secret of claim {claim.claim_id} was registered in time")
         if not expired_unregistered(world, claim.hashlock, claim.deadline_s, margin_s=0):
-            raise PeerViolation(
-                f"expire: claim {claim.claim_id} is open until {claim.deadline_s}, now is {world.now_s}, "
-                f"or its secret was registered in time"
+            raise _too_soon(
+                world,
+                claim.deadline_s,
+                f"expire: claim {claim.claim_id} is open until {claim.deadline_s}, "
+                f"the chain is known up to {world.confirmed_s}",
             )
         self._remove(claim)
 
     def _settle(self, operation: Settle, world: World) -> None:
+        feed, expiry_s = operation.feed, operation.expiry_s
         settled = [
             claim
             for claim in self._claims.values()
-            if claim.terms is not None
-            and claim.terms.feed == operation.feed
-            and claim.terms.expiry_s == operation.expiry_s
+            if claim.terms is not None and claim.terms.feed == feed and claim.terms.expiry_s == expiry_s
         ]
         if not settled:
             raise PeerViolation("settle: no option of this feed and expiry is open")
-        price = settlement_price(world, operation.feed, operation.expiry_s, operation.feed[31] * 3600)
-        if price is None or price != operation.price:
+        price = settlement_price(world, feed, expiry_s, feed[31] * 3600, self._slack_s)
+        if price is None:
+            raise _too_soon(world, expiry_s, f"settle: the price at {expiry_s} is not known here")
+        if price != operation.price:
             raise PeerViolation(f"settle: expected the price {price}, got {operation.price}")
         if any(claim.hashlock is not None for claim in settled):
             raise PeerViolation("settle: an option of this feed and expiry is still hash-locked")
@@ -199,3 +208,9 @@ class StateDraft:
             self._net -= sum(group_payout(group, price) for group in groups.values())
         for claim in settled:
             self._remove(claim)
+
+
+def _too_soon(world: World, from_s: int, why: str) -> PeerViolation:
+    """Premature if a sender that sees the chain or a price before us may be right; else a violation."""
+    honest = world.now_s + world.margins.skew_s > from_s
+    return Premature(why) if honest else PeerViolation(why)
