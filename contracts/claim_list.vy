@@ -20,7 +20,6 @@ FROM_B: constant(uint256) = 1 << 248
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_128: constant(uint256) = 2**128 - 1
-COIN_CALL: constant(uint256) = 5
 # A bound that the compiler wants; four times what fits the calldata of a 30M-gas block.
 MAX_CLAIMS: constant(uint256) = 2**16
 
@@ -104,29 +103,25 @@ def tally(start: uint256) -> Tally:
         terms: uint256 = convert(slice(msg.data, unsafe_sub(at, 32), 32), uint256)
         t.link = self._chain_option(t.link, head, second, feed, terms)
         expiry: uint256 = head >> 136 & MASK_40
-        option: payoffs.Option = payoffs.Option(
-            kind=kind,
-            size=head & MASK_96,
-            strike=terms >> 128,
-            bound=terms & MASK_128,
-            from_b=head & FROM_B != 0,
-            sure=fate == LIVE,
+        bound: uint256 = terms & MASK_128
+        option: payoffs.Option = payoffs.option(
+            kind, head & MASK_96, terms >> 128, bound, head & FROM_B != 0, fate == LIVE
         )
-        if fate == DEAD or (locked and head >> 96 & MASK_40 > expiry) or not payoffs.legal(option):
+        if option.amount == 0 or fate == DEAD or (locked and head >> 96 & MASK_40 > expiry):
             continue
-        floor_plus_1: uint256 = unsafe_add(option.bound, 1) if kind >= COIN_CALL else 0
+        floor_plus_1: uint256 = unsafe_add(bound, 1) if kind >= payoffs.COIN_CALL else 0
         if feed != run.feed or expiry != run.expiry or floor_plus_1 != run.coin_floor_plus_1:
             t = self._close_run(t, run, netted)
             netted = []
             run = self._open_run(feed, expiry, floor_plus_1)
         if run.fate == LIVE:
-            run.num += payoffs.signed_numerator(option, run.price)
+            run.num = unsafe_add(run.num, payoffs.numerator(option, run.price))
         elif run.fate == PENDING:
             t.rest = self._chain_option(t.rest, head, second, feed, terms)
             if len(netted) < payoffs.MAX_NETTED:
                 netted.append(option)
             else:
-                t = self._reserve(t, option.from_b, payoffs.most(option))
+                t = self._reserve(t, option.from_b, payoffs.most(option, floor_plus_1))
     return self._close_run(t, run, netted)
 
 

@@ -1,11 +1,15 @@
 # pragma version 0.4.3
 """
 @title What an option pays at a price
-@notice Numerators of payoffs, so that the options of one group are added up exactly and divided once.
-        Sizes have 96 bits and prices 128: a product has at most 224, and 2^31 of them cannot overflow.
+@notice Every kind of option rises or falls by `amount` for each step of the price from `low` to `high`
+        and is flat outside; a digital one takes its only step between strike - 1 and strike. Payoffs
+        here are numerators, so that the options of one group are added up exactly and divided once.
+@dev Sizes have 96 bits and prices 128. An amount has 123 at most, then only one step; so a numerator
+     has 224, and 2^16 of them do not overflow.
 """
 
 CALL: constant(uint256) = 1
+PUT: constant(uint256) = 2
 DIGITAL_CALL: constant(uint256) = 3
 DIGITAL_PUT: constant(uint256) = 4
 COIN_CALL: constant(uint256) = 5
@@ -14,61 +18,60 @@ COIN_PUT: constant(uint256) = 6
 # Prices carry 8 decimals.
 PRICE_SCALE: constant(uint256) = 10**8
 MAX_PRICE: constant(uint256) = 2**128 - 1
-# Options that are netted exactly against each other when a group stays pending: the work grows with
-# the square. Those beyond it are reserved one by one, which is safe but releases less.
-MAX_NETTED: constant(uint256) = 16
+# Options that are netted exactly against each other when a group stays pending: sorting grows with the
+# square. Those beyond it are reserved one by one, which is safe but releases less.
+MAX_NETTED: constant(uint256) = 24
 
 struct Option:
-    kind: uint256
-    size: uint256
-    strike: uint256
-    bound: uint256
+    amount: uint256  # zero: void
+    low: uint256
+    high: uint256
+    rises: bool
     from_b: bool
     sure: bool  # no hashlock, or its secret came in time
 
 
 @internal
 @pure
-def legal(option: Option) -> bool:
+def option(kind: uint256, size: uint256, strike: uint256, bound: uint256, from_b: bool, sure: bool) -> Option:
     """
-    @dev Terms that are not legal pay nothing; they never revert, or two signatures could lock both
+    @dev Terms that are not legal make it void; they never revert, or two signatures could lock both
          deposits for ever.
     """
-    if option.strike == 0 or option.kind > COIN_PUT:
-        return False
-    if option.kind == CALL:
-        return option.bound > option.strike
-    if option.kind == DIGITAL_CALL or option.kind == DIGITAL_PUT:
-        return option.bound == 0
-    if option.kind == COIN_PUT and option.bound == 0:
-        return False
-    return option.bound < option.strike
+    low: uint256 = bound
+    high: uint256 = strike
+    amount: uint256 = size
+    legal: bool = bound < strike
+    if kind == CALL:
+        low = strike
+        high = bound
+        legal = low < high and strike != 0
+    elif kind == COIN_CALL:
+        low = strike
+        high = MAX_PRICE
+    elif kind == DIGITAL_CALL or kind == DIGITAL_PUT:
+        legal = bound == 0 and strike != 0
+        low = unsafe_sub(strike, 1)
+        amount = unsafe_mul(size, PRICE_SCALE)
+    elif kind == COIN_PUT:
+        legal = legal and bound != 0
+    else:
+        legal = legal and kind == PUT
+    return Option(
+        amount=amount if legal else 0, low=low, high=high, rises=kind & 1 == 1, from_b=from_b, sure=sure
+    )
 
 
 @internal
 @pure
-def numerator(option: Option, price: uint256) -> uint256:
+def numerator(option: Option, price: uint256) -> int256:
     """
-    @dev Terms must be legal. The denominator is `denominator(coin floor + 1, price)`.
+    @dev Positive if a receives. The denominator is `denominator(coin floor + 1, price)`.
     """
-    if option.kind == DIGITAL_CALL:
-        return unsafe_mul(option.size, PRICE_SCALE) if price >= option.strike else 0
-    if option.kind == DIGITAL_PUT:
-        return unsafe_mul(option.size, PRICE_SCALE) if price < option.strike else 0
-    seen: uint256 = min(price, option.bound) if option.kind == CALL else max(price, option.bound)
-    if option.kind & 1 == 1:  # a call
-        return unsafe_mul(option.size, unsafe_sub(seen, option.strike)) if seen > option.strike else 0
-    return unsafe_mul(option.size, unsafe_sub(option.strike, seen)) if option.strike > seen else 0
-
-
-@internal
-@pure
-def signed_numerator(option: Option, price: uint256) -> int256:
-    """
-    @dev Positive if a receives.
-    """
-    num: int256 = convert(self.numerator(option, price), int256)
-    return num if option.from_b else -num
+    seen: uint256 = min(max(price, option.low), option.high)
+    steps: uint256 = unsafe_sub(seen, option.low) if option.rises else unsafe_sub(option.high, seen)
+    num: int256 = convert(unsafe_mul(option.amount, steps), int256)
+    return num if option.from_b else unsafe_sub(0, num)
 
 
 @internal
@@ -84,14 +87,14 @@ def denominator(coin_floor_plus_1: uint256, price: uint256) -> uint256:
 
 @internal
 @pure
-def most(option: Option) -> uint256:
+def most(option: Option, coin_floor_plus_1: uint256) -> uint256:
     """
-    @dev The most that a legal option can pay, in the asset's smallest unit. Rounded up, because within
-         its group its fraction may complete that of another.
+    @dev The most that an option can pay, in the asset's smallest unit. Rounded up, because within its
+         group its fraction may complete that of another.
     """
-    best: uint256 = MAX_PRICE if option.kind & 1 == 1 else 1
-    floor_plus_1: uint256 = unsafe_add(option.bound, 1) if option.kind >= COIN_CALL else 0
-    return unsafe_add(self.numerator(option, best) // self.denominator(floor_plus_1, best), 1)
+    best: uint256 = option.high if option.rises else option.low
+    num: uint256 = unsafe_mul(option.amount, unsafe_sub(option.high, option.low))
+    return unsafe_add(num // self.denominator(coin_floor_plus_1, best), 1)
 
 
 @internal
@@ -100,27 +103,71 @@ def worst(options: DynArray[Option, MAX_NETTED], coin_floor_plus_1: uint256) -> 
     """
     @dev What these options of one group can cost a, and what they can cost b, over all prices and all
          outcomes of their hashlocks; never less than 0, because a missing price makes them void.
-         Between the points tried, payoffs (coin-settled: numerators) are linear.
+         Costs (numerators) are linear between the lows and highs, so one over the price is monotone
+         there, and the worst is at one of them: they are walked in ascending order.
     """
-    points: DynArray[uint256, 2 * MAX_NETTED + 2] = [1, MAX_PRICE]
-    for option: Option in options:
-        points.append(option.strike)
-        if option.kind < DIGITAL_CALL:
-            points.append(max(option.bound, 1))
-        elif option.kind < COIN_CALL:
-            points.append(max(unsafe_sub(option.strike, 1), 1))
+    turns: DynArray[uint256, 2 * MAX_NETTED] = self._turns(options)
+    cost_a: int256 = 0
+    cost_b: int256 = 0
+    for option: Option in options:  # at price 0: what falls pays in full
+        if not option.rises:
+            full: int256 = convert(unsafe_mul(option.amount, unsafe_sub(option.high, option.low)), int256)
+            cost_a = unsafe_add(cost_a, self._share(option, not option.from_b, full))
+            cost_b = unsafe_add(cost_b, self._share(option, option.from_b, full))
+    slope_a: int256 = 0
+    slope_b: int256 = 0
     need_a: int256 = 0
     need_b: int256 = 0
-    for price: uint256 in points:
-        to_a: int256 = 0
-        to_b: int256 = 0
-        for option: Option in options:
-            num: int256 = self.signed_numerator(option, price)
-            if option.sure or num < 0:
-                to_a += num
-            if option.sure or num > 0:
-                to_b -= num
+    last: uint256 = 0
+    for turn: uint256 in turns:
+        price: uint256 = turn >> 8
+        step: int256 = convert(unsafe_sub(price, last), int256)
+        last = price
+        cost_a = unsafe_add(cost_a, unsafe_mul(slope_a, step))
+        cost_b = unsafe_add(cost_b, unsafe_mul(slope_b, step))
         den: int256 = convert(self.denominator(coin_floor_plus_1, price), int256)
-        need_a = max(need_a, -to_a // den)
-        need_b = max(need_b, -to_b // den)
+        need_a = max(need_a, cost_a // den)
+        need_b = max(need_b, cost_b // den)
+        option: Option = options[turn >> 1 & 127]
+        slope: int256 = convert(option.amount, int256)
+        if option.rises == (turn & 1 == 1):  # a rise ends, or a fall begins
+            slope = unsafe_sub(0, slope)
+        slope_a = unsafe_add(slope_a, self._share(option, not option.from_b, slope))
+        slope_b = unsafe_add(slope_b, self._share(option, option.from_b, slope))
     return convert(need_a, uint256), convert(need_b, uint256)
+
+
+@internal
+@pure
+def _share(option: Option, pays: bool, num: int256) -> int256:
+    """
+    @dev What an option adds to the worst case of one side: its debt always, its claim only if sure.
+    """
+    if pays:
+        return num
+    return unsafe_sub(0, num) if option.sure else 0
+
+
+@internal
+@pure
+def _turns(options: DynArray[Option, MAX_NETTED]) -> DynArray[uint256, 2 * MAX_NETTED]:
+    """
+    @dev Where the payoffs turn, in ascending order: price << 8 | index of the option << 1 | is its high.
+    """
+    turns: DynArray[uint256, 2 * MAX_NETTED] = []
+    index: uint256 = 0
+    for option: Option in options:
+        for turn: uint256 in [option.low << 8 | index, option.high << 8 | index | 1]:
+            at: uint256 = len(turns)
+            turns.append(turn)
+            for _: uint256 in range(2 * MAX_NETTED):
+                if at == 0:
+                    break
+                below: uint256 = turns[unsafe_sub(at, 1)]
+                if below <= turn:
+                    break
+                turns[at] = below
+                at = unsafe_sub(at, 1)
+            turns[at] = turn
+        index = unsafe_add(index, 2)
+    return turns
