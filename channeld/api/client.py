@@ -1,0 +1,213 @@
+"""A daemon somewhere else, as the same Commands: what the command line and programs talk to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from channeld.api import endpoints as api
+from channeld.api.commands import (
+    ChannelInfo,
+    DecodedInvoice,
+    InvoiceInfo,
+    NodeInfo,
+    Page,
+    PaymentInfo,
+    PeerInfo,
+    PositionInfo,
+    QuoteInfo,
+    TradeInfo,
+)
+from channeld.api.failures import OPERATIONAL, UNAUTHORIZED, Failure, error_of
+from channeld.api.http1 import MAX_BODY_BYTES, Exchange, Reply, exchange, parse_base_url
+from channeld.api.json_forms import dump_json, from_json, parse_json, to_json
+from channeld.core.errors import OperationalError, Rejected
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+GRACE_S = 30.0
+"""A daemon answers within the time it was given; so long may a busy one take besides."""
+
+
+class ApiClient:
+    """Implements Commands. Raises Rejected and OperationalError as the daemon did, and OperationalError
+    if it is not there."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """`url` as in http://127.0.0.1:9741. Raises Rejected if it is none."""
+        self.base = parse_base_url(url)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    # the node and its peers
+
+    async def info(self) -> NodeInfo:
+        return await self._ask(api.INFO, api.Nothing())
+
+    async def stop(self) -> None:
+        await self._ask(api.STOP, api.Nothing())
+
+    async def peers(self) -> list[PeerInfo]:
+        return await self._ask(api.PEERS, api.Nothing())
+
+    async def connect(self, address: str) -> PeerInfo:
+        return await self._ask(api.CONNECT, api.Connect(address))
+
+    async def disconnect(self, node_id: bytes) -> None:
+        await self._ask(api.DISCONNECT, api.Disconnect(node_id))
+
+    # channels
+
+    async def channels(self, closed: bool) -> list[ChannelInfo]:
+        return await self._ask(api.CHANNELS, api.ListChannels(closed))
+
+    async def channel(self, channel_id: bytes) -> ChannelInfo:
+        return await self._ask(api.CHANNEL, api.GetChannel(channel_id))
+
+    async def open_channel(
+        self, peer: bytes, asset: str, amount: int, challenge_period_s: int | None, timeout_s: float
+    ) -> ChannelInfo:
+        ask = api.OpenChannel(peer, asset, amount, challenge_period_s, timeout_s)
+        return await self._ask(api.OPEN_CHANNEL, ask)
+
+    async def deposit(self, channel_id: bytes, amount: int, timeout_s: float) -> ChannelInfo:
+        return await self._ask(api.DEPOSIT, api.Deposit(channel_id, amount, timeout_s))
+
+    async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
+        return await self._ask(api.CLOSE_CHANNEL, api.CloseChannel(channel_id, unilateral, timeout_s))
+
+    # invoices and payments
+
+    async def create_invoice(
+        self, asset: str, amount: int, description: str, expiry_s: int | None, count: int
+    ) -> list[InvoiceInfo]:
+        ask = api.CreateInvoice(asset, amount, description, expiry_s, count)
+        return await self._ask(api.CREATE_INVOICE, ask)
+
+    async def invoices(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
+        return await self._ask(api.INVOICES, api.ListPage(before, limit))
+
+    async def invoice(self, hashlock: bytes) -> InvoiceInfo:
+        return await self._ask(api.INVOICE, api.GetByHash(hashlock))
+
+    async def decode_invoice(self, text: str) -> DecodedInvoice:
+        return await self._ask(api.DECODE_INVOICE, api.DecodeInvoice(text))
+
+    async def pay(
+        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+    ) -> PaymentInfo:
+        return await self._ask(api.PAY, api.Pay(invoice, amount, max_fee, timeout_s))
+
+    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
+        return await self._ask(api.PAYMENTS, api.ListPage(before, limit))
+
+    async def payment(self, hashlock: bytes) -> PaymentInfo:
+        return await self._ask(api.PAYMENT, api.GetByHash(hashlock))
+
+    async def pay_many(
+        self, asks: Iterable[api.Pay], in_flight: int = api.PayMany().in_flight
+    ) -> AsyncGenerator[api.StreamedPayment, None]:
+        """Pay all, `in_flight` at a time; yields each as it ends, in that order. Close it if left early."""
+        target = f"{api.PAYMENT_STREAM_PATH}?in_flight={in_flight}"
+        async with exchange(self.base, "POST", target, self._headers, None) as connection:
+            sending = asyncio.create_task(_send_lines(connection, asks))
+            try:
+                reply = await connection.reply()
+                if reply.status != 200:
+                    raise error_of(_failure(reply, await _whole(connection, reply)))
+                async for line in _lines(connection.body(reply)):
+                    yield from_json(api.StreamedPayment, parse_json(line), "the answer", lenient=True)
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    # options
+
+    async def quote_option(
+        self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float
+    ) -> QuoteInfo:
+        ask = api.QuoteOption(name, size_e8, asset, writer, timeout_s)
+        return await self._ask(api.QUOTE_OPTION, ask)
+
+    async def buy_option(self, quote_id: bytes, max_premium: int | None, timeout_s: float) -> TradeInfo:
+        return await self._ask(api.BUY_OPTION, api.BuyOption(quote_id, max_premium, timeout_s))
+
+    async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]:
+        return await self._ask(api.TRADES, api.ListPage(before, limit))
+
+    async def positions(self) -> list[PositionInfo]:
+        return await self._ask(api.POSITIONS, api.Nothing())
+
+    async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
+        return await self._ask(api.SETTLE_OPTIONS, api.SettleOptions(channel_id, timeout_s))
+
+    # one question
+
+    async def _ask(self, endpoint: api.Endpoint[Q, A], ask: Q) -> A:
+        path, body = _request(endpoint, ask)
+        limit_s = getattr(ask, "timeout_s", 0.0) + GRACE_S
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                exchange(self.base, endpoint.method, path, self._headers, body) as connection,
+            ):
+                reply = await connection.reply()
+                received = await _whole(connection, reply)
+        except TimeoutError:
+            raise OperationalError(f"{self.base} did not answer within {limit_s:g} s") from None
+        if reply.status != 200:
+            raise error_of(_failure(reply, received))
+        try:
+            return endpoint.answer.decode(parse_json(received))
+        except Rejected as error:
+            raise OperationalError(f"{self.base} is no daemon of this version: {error}") from error
+
+
+def _request(endpoint: api.Endpoint[Q, Any], ask: Q) -> tuple[str, bytes]:
+    """The path with its query, and the body."""
+    path, given = endpoint.path, to_json(ask)
+    for name in endpoint.path_fields:
+        path = path.replace(f"{{{name}}}", quote(str(given.pop(name)), safe=""))
+    given = {name: value for name, value in given.items() if value is not None}
+    if endpoint.method == "POST":
+        return path, dump_json(given)
+    plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+    return (f"{path}?{urlencode(plain)}" if plain else path), b""
+
+
+async def _whole(connection: Exchange, reply: Reply) -> bytes:
+    received = bytearray()
+    async for part in connection.body(reply):
+        received += part
+        if len(received) > MAX_BODY_BYTES:
+            raise OperationalError(f"expected an answer of at most {MAX_BODY_BYTES} bytes")
+    return bytes(received)
+
+
+def _failure(reply: Reply, body: bytes) -> Failure:
+    """What an answer other than 200 says, whoever gave it."""
+    try:
+        document = parse_json(body)
+        failure = from_json(Failure, document["error"], "error", lenient=True)
+    except (Rejected, KeyError, TypeError):
+        return Failure(OPERATIONAL, f"expected an answer of the API, got HTTP status {reply.status}")
+    if failure.kind == UNAUTHORIZED:
+        return Failure(
+            UNAUTHORIZED, "the daemon does not accept the token: is --data-dir that of this daemon?"
+        )
+    return failure
+
+
+async def _send_lines(connection: Exchange, asks: Iterable[api.Pay]) -> None:
+    for ask in asks:
+        given = {name: value for name, value in to_json(ask).items() if value is not None}
+        await connection.send_chunk(dump_json(given) + b"\n")
+    await connection.end_chunks()
+
+
+async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line

@@ -1,0 +1,442 @@
+"""Every route of the HTTP API: where it is, what it takes, which command it calls, what it answers.
+
+Server, client and documentation read this one table. A request is a dataclass whose fields come from
+the path where it names them, else from the query (GET, DELETE) or from the JSON body (POST).
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Protocol, TypeVar
+
+from channeld.api.commands import (
+    ChannelInfo,
+    Commands,
+    DecodedInvoice,
+    InvoiceInfo,
+    NodeInfo,
+    Page,
+    PaymentInfo,
+    PeerInfo,
+    PositionInfo,
+    QuoteInfo,
+    TradeInfo,
+)
+from channeld.api.failures import Failure
+from channeld.api.json_forms import MAX_SAFE, Limit, from_json, to_json
+from channeld.core.claims import MAX_AMOUNT
+from channeld.core.identity import MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
+
+Q = TypeVar("Q")
+T = TypeVar("T")
+A = TypeVar("A")
+
+# Longest wait for one answer: an hour, in which a chain that works at all mines anything.
+Timeout = Annotated[float, Limit(0.01, 3_600)]
+CHAIN_TIMEOUT_S = 600.0
+"""Default where a transaction must be confirmed: six blocks of 12 s, with room for a full chain."""
+PAYMENT_TIMEOUT_S = 60.0
+"""Default where hops must answer: they do in milliseconds, or hardly ever."""
+
+NodeId = Annotated[bytes, Limit(33, 33)]
+Hash = Annotated[bytes, Limit(32, 32)]
+Amount = Annotated[int, Limit(1, MAX_AMOUNT)]
+Fee = Annotated[int, Limit(0, MAX_AMOUNT)]
+Name = Annotated[str, Limit(1, 64)]
+"""A symbol, an address or an option: each has its own check behind this one."""
+Text = Annotated[str, Limit(1, 4_096)]
+"""An invoice or a peer's address; both are below 1,024 characters."""
+
+
+# Requests ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """`address` is node-id@host:port, the node id as 66 hex digits."""
+
+    address: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """The peer is not dialled any more; its channels stay."""
+
+    node_id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ListChannels:
+    """`closed`: with those that are closed."""
+
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetChannel:
+    """One channel."""
+
+    channel_id: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """`asset` is a symbol or an address; no challenge period: the configured one."""
+
+    peer: NodeId
+    asset: Name
+    amount: Amount
+    challenge_period_s: Annotated[int, Limit(MIN_CHALLENGE_PERIOD_S, MAX_CHALLENGE_PERIOD_S)] | None = None
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """More into our side of an open channel."""
+
+    channel_id: Hash
+    amount: Amount
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChannel:
+    """With the peer, or alone."""
+
+    channel_id: Hash
+    unilateral: bool = False
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInvoice:
+    """`count` invoices alike, durable together; amount 0 leaves it to the payer."""
+
+    asset: Name
+    amount: Fee
+    description: Annotated[str, Limit(0, 640)] = ""
+    expiry_s: Annotated[int, Limit(1, 365 * 86_400)] | None = None
+    count: Annotated[int, Limit(1, 1_000)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Newest first. `before` is the `next_before` of the last page."""
+
+    before: Annotated[int, Limit(0, MAX_SAFE)] | None = None
+    limit: Annotated[int, Limit(1, 1_000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GetByHash:
+    """The hashlock of an invoice or a payment."""
+
+    hashlock: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeInvoice:
+    """What an invoice says; nothing is paid."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Pay:
+    """`amount` only where the invoice leaves it open; no `max_fee`: the configured share."""
+
+    invoice: Text
+    amount: Amount | None = None
+    max_fee: Fee | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class PayMany:
+    """The query of the payment stream: most payments at once.
+
+    The default is below the 240 claims that a channel holds a side, so that a stream alone does not
+    fill one.
+    """
+
+    in_flight: Annotated[int, Limit(1, 1_000)] = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPayment:
+    """One line of the stream's answer: what became of line `index` of the request, counted from 0.
+
+    One of `payment` and `error` is None.
+    """
+
+    index: int
+    payment: PaymentInfo | None
+    error: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteOption:
+    """`size_e8` is contracts times 10^8."""
+
+    name: Name
+    size_e8: Amount
+    asset: Name
+    writer: NodeId
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class BuyOption:
+    """Rejected if the quote's premium is above `max_premium`."""
+
+    quote_id: Annotated[bytes, Limit(1, 64)]
+    max_premium: Fee | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class SettleOptions:
+    """In one channel, or in all."""
+
+    channel_id: Hash | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+# Answers -------------------------------------------------------------------------------------------
+
+
+class Answer(Protocol[A]):
+    """The JSON object of a command's result, both ways."""
+
+    def encode(self, result: A) -> dict[str, Any]: ...
+
+    def decode(self, document: object) -> A: ...
+
+
+@dataclass(frozen=True, slots=True)
+class One(Generic[T]):
+    """The fields of one dataclass."""
+
+    kind: type[T]
+
+    def encode(self, result: T) -> dict[str, Any]:
+        return to_json(result)
+
+    def decode(self, document: object) -> T:
+        return from_json(self.kind, document, "the answer", lenient=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Generic[T]):
+    """A list under one name."""
+
+    name: str
+    kind: type[T]
+
+    def encode(self, result: list[T]) -> dict[str, Any]:
+        return {self.name: [to_json(item) for item in result]}
+
+    def decode(self, document: object) -> list[T]:
+        items = document.get(self.name) if isinstance(document, dict) else None
+        return [
+            from_json(self.kind, item, self.name, lenient=True)
+            for item in (items if isinstance(items, list) else [None])  # None: refused by name
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Generic[T]):
+    """A list under one name, and where to go on."""
+
+    name: str
+    kind: type[T]
+
+    def encode(self, result: tuple[list[T], Page]) -> dict[str, Any]:
+        items, page = result
+        return {self.name: [to_json(item) for item in items], **to_json(page)}
+
+    def decode(self, document: object) -> tuple[list[T], Page]:
+        items = Many(self.name, self.kind).decode(document)
+        return items, from_json(Page, document, "the answer", lenient=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An empty object."""
+
+    def encode(self, result: None) -> dict[str, Any]:
+        return {}
+
+    def decode(self, document: object) -> None:
+        return None
+
+
+# The table -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[Q, A]):
+    """`absent_is_404`: the only thing such a command rejects is a name that nothing has."""
+
+    method: str
+    path: str
+    request: type[Q]
+    call: Callable[[Commands, Q], Awaitable[A]]
+    answer: Answer[A]
+    absent_is_404: bool = False
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"\{(\w+)\}", self.path))
+
+
+INFO = Endpoint("GET", "/v1/info", Nothing, lambda c, _: c.info(), One(NodeInfo))
+STOP = Endpoint("POST", "/v1/stop", Nothing, lambda c, _: c.stop(), Done())
+
+PEERS = Endpoint("GET", "/v1/peers", Nothing, lambda c, _: c.peers(), Many("peers", PeerInfo))
+CONNECT = Endpoint("POST", "/v1/peers", Connect, lambda c, q: c.connect(q.address), One(PeerInfo))
+DISCONNECT = Endpoint(
+    "DELETE", "/v1/peers/{node_id}", Disconnect, lambda c, q: c.disconnect(q.node_id), Done(), True
+)
+
+CHANNELS = Endpoint(
+    "GET", "/v1/channels", ListChannels, lambda c, q: c.channels(q.closed), Many("channels", ChannelInfo)
+)
+CHANNEL = Endpoint(
+    "GET",
+    "/v1/channels/{channel_id}",
+    GetChannel,
+    lambda c, q: c.channel(q.channel_id),
+    One(ChannelInfo),
+    True,
+)
+OPEN_CHANNEL = Endpoint(
+    "POST",
+    "/v1/channels",
+    OpenChannel,
+    lambda c, q: c.open_channel(q.peer, q.asset, q.amount, q.challenge_period_s, q.timeout_s),
+    One(ChannelInfo),
+)
+DEPOSIT = Endpoint(
+    "POST",
+    "/v1/channels/{channel_id}/deposit",
+    Deposit,
+    lambda c, q: c.deposit(q.channel_id, q.amount, q.timeout_s),
+    One(ChannelInfo),
+)
+CLOSE_CHANNEL = Endpoint(
+    "POST",
+    "/v1/channels/{channel_id}/close",
+    CloseChannel,
+    lambda c, q: c.close_channel(q.channel_id, q.unilateral, q.timeout_s),
+    One(ChannelInfo),
+)
+
+INVOICES = Endpoint(
+    "GET",
+    "/v1/invoices",
+    ListPage,
+    lambda c, q: c.invoices(q.before, q.limit),
+    Paged("invoices", InvoiceInfo),
+)
+CREATE_INVOICE = Endpoint(
+    "POST",
+    "/v1/invoices",
+    CreateInvoice,
+    lambda c, q: c.create_invoice(q.asset, q.amount, q.description, q.expiry_s, q.count),
+    Many("invoices", InvoiceInfo),
+)
+INVOICE = Endpoint(
+    "GET", "/v1/invoices/{hashlock}", GetByHash, lambda c, q: c.invoice(q.hashlock), One(InvoiceInfo), True
+)
+DECODE_INVOICE = Endpoint(
+    "POST",
+    "/v1/invoices/decode",
+    DecodeInvoice,
+    lambda c, q: c.decode_invoice(q.text),
+    One(DecodedInvoice),
+)
+
+PAYMENTS = Endpoint(
+    "GET",
+    "/v1/payments",
+    ListPage,
+    lambda c, q: c.payments(q.before, q.limit),
+    Paged("payments", PaymentInfo),
+)
+PAY = Endpoint(
+    "POST",
+    "/v1/payments",
+    Pay,
+    lambda c, q: c.pay(q.invoice, q.amount, q.max_fee, q.timeout_s),
+    One(PaymentInfo),
+)
+PAYMENT_STREAM_PATH = "/v1/payments/stream"
+"""POST lines of JSON (each as the body of PAY), get lines of JSON (StreamedPayment) as they complete."""
+MAX_LINE_BYTES = 16_384
+"""The longest line of a stream: an invoice of 4,096 characters, escaped, and the rest."""
+PAYMENT = Endpoint(
+    "GET", "/v1/payments/{hashlock}", GetByHash, lambda c, q: c.payment(q.hashlock), One(PaymentInfo), True
+)
+
+QUOTE_OPTION = Endpoint(
+    "POST",
+    "/v1/options/quote",
+    QuoteOption,
+    lambda c, q: c.quote_option(q.name, q.size_e8, q.asset, q.writer, q.timeout_s),
+    One(QuoteInfo),
+)
+BUY_OPTION = Endpoint(
+    "POST",
+    "/v1/options/buy",
+    BuyOption,
+    lambda c, q: c.buy_option(q.quote_id, q.max_premium, q.timeout_s),
+    One(TradeInfo),
+)
+TRADES = Endpoint(
+    "GET",
+    "/v1/options/trades",
+    ListPage,
+    lambda c, q: c.trades(q.before, q.limit),
+    Paged("trades", TradeInfo),
+)
+POSITIONS = Endpoint(
+    "GET", "/v1/options/positions", Nothing, lambda c, _: c.positions(), Many("positions", PositionInfo)
+)
+SETTLE_OPTIONS = Endpoint(
+    "POST",
+    "/v1/options/settle",
+    SettleOptions,
+    lambda c, q: c.settle_options(q.channel_id, q.timeout_s),
+    Many("settled", PositionInfo),
+)
+
+ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
+    INFO,
+    STOP,
+    PEERS,
+    CONNECT,
+    DISCONNECT,
+    CHANNELS,
+    CHANNEL,
+    OPEN_CHANNEL,
+    DEPOSIT,
+    CLOSE_CHANNEL,
+    INVOICES,
+    CREATE_INVOICE,
+    INVOICE,
+    DECODE_INVOICE,
+    PAYMENTS,
+    PAY,
+    PAYMENT,
+    QUOTE_OPTION,
+    BUY_OPTION,
+    TRADES,
+    POSITIONS,
+    SETTLE_OPTIONS,
+)

@@ -1,0 +1,390 @@
+"""A node without chain and peers: real enough to hold channels, invoices and money, small enough to read.
+
+It knows two peers, bob (connected) and carol (through bob). What it is told to fail on, it fails on.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from typing import TypeVar
+
+from channeld.api.commands import (
+    AssetInfo,
+    ChannelInfo,
+    DecodedInvoice,
+    InvoiceInfo,
+    NodeInfo,
+    Page,
+    PaymentInfo,
+    PeerInfo,
+    PositionInfo,
+    QuoteInfo,
+    TradeInfo,
+)
+from channeld.core.errors import OperationalError, Rejected
+
+ETH = bytes(20)
+TEST = b"\x7e" * 20
+DECIMALS = {"ETH": 18, "TEST": 6}
+ADDRESSES = {"ETH": ETH, "TEST": TEST}
+T0_S = 1_900_000_000
+
+ALICE = b"\x02" + hashlib.sha256(b"alice").digest()
+BOB = b"\x02" + hashlib.sha256(b"bob").digest()
+CAROL = b"\x03" + hashlib.sha256(b"carol").digest()
+
+
+T = TypeVar("T")
+
+
+def digest(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+class ScriptedNode:
+    """Implements Commands. Alice's view."""
+
+    def __init__(self) -> None:
+        self.failing: Exception | None = None
+        self.stopped = asyncio.Event()
+        self.gate: asyncio.Event | None = None
+        self.paying = 0
+        self.most_paying = 0
+        self._purse = {"ETH": 10 * 10**18, "TEST": 1_000 * 10**6}
+        self._peers = {BOB: self._peer(BOB, "bob", True), CAROL: self._peer(CAROL, "carol", False)}
+        self._channels: dict[bytes, ChannelInfo] = {}
+        self._invoices: dict[bytes, InvoiceInfo] = {}
+        self._payments: dict[bytes, PaymentInfo] = {}
+        self._quotes: dict[bytes, QuoteInfo] = {}
+        self._trades: list[TradeInfo] = []
+        self._positions: list[PositionInfo] = []
+
+    def _peer(self, node_id: bytes, alias: str, connected: bool) -> PeerInfo:
+        return PeerInfo(node_id, node_id[-20:], alias, connected, "ws://127.0.0.1:9740/", 0)
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+    # the node and its peers
+
+    async def info(self) -> NodeInfo:
+        self._check()
+        assets = tuple(
+            AssetInfo(ADDRESSES[symbol], symbol, DECIMALS[symbol], amount, self._in_channels(symbol))
+            for symbol, amount in self._purse.items()
+        )
+        connected = sum(peer.connected for peer in self._peers.values())
+        return NodeInfo(
+            node_id=ALICE,
+            address=ALICE[-20:],
+            alias="alice",
+            version="0.1.0",
+            chain_id=1337931,
+            adjudicator=b"\xad" * 20,
+            block_number=42,
+            block_time_s=T0_S,
+            synced=True,
+            clock_trusted=True,
+            listen_port=9740,
+            peers=connected,
+            channels=len(await self.channels(False)),
+            assets=assets,
+        )
+
+    def _in_channels(self, symbol: str) -> int:
+        return sum(c.ours for c in self._channels.values() if c.symbol == symbol and c.phase != "closed")
+
+    async def peers(self) -> list[PeerInfo]:
+        self._check()
+        return list(self._peers.values())
+
+    async def connect(self, address: str) -> PeerInfo:
+        self._check()
+        node_id, at, url = address.partition("@")
+        if not at or len(node_id) != 66:
+            raise Rejected(f"expected PUBLIC_KEY@HOST:PORT, got {address!r}")
+        known = bytes.fromhex(node_id)
+        self._peers[known] = PeerInfo(known, known[-20:], "", True, f"ws://{url}/", 0)
+        return self._peers[known]
+
+    async def disconnect(self, node_id: bytes) -> None:
+        self._check()
+        if self._peers.pop(node_id, None) is None:
+            raise Rejected(f"no peer {node_id.hex()}")
+
+    async def stop(self) -> None:
+        self.stopped.set()
+
+    # channels
+
+    async def channels(self, closed: bool) -> list[ChannelInfo]:
+        self._check()
+        return [channel for channel in self._channels.values() if closed or channel.phase != "closed"]
+
+    async def channel(self, channel_id: bytes) -> ChannelInfo:
+        self._check()
+        if channel_id not in self._channels:
+            raise Rejected(f"no channel 0x{channel_id.hex()}")
+        return self._channels[channel_id]
+
+    async def open_channel(
+        self, peer: bytes, asset: str, amount: int, challenge_period_s: int | None, timeout_s: float
+    ) -> ChannelInfo:
+        self._check()
+        if not self._peers[peer].connected:
+            raise Rejected(f"expected a connected peer, {peer.hex()} is not; connect to it first")
+        self._spend(asset, amount)
+        channel = ChannelInfo(
+            channel_id=digest("channel", len(self._channels)),
+            peer=peer,
+            peer_alias=self._peers[peer].alias,
+            phase="open",
+            online=True,
+            asset=ADDRESSES[asset],
+            symbol=asset,
+            decimals=DECIMALS[asset],
+            deposit_ours=amount,
+            deposit_theirs=0,
+            ours=amount,
+            theirs=0,
+            locked_ours=0,
+            locked_theirs=0,
+            spendable=amount,
+            receivable=0,
+            open_claims=0,
+            version=0,
+            challenge_period_s=86_400 if challenge_period_s is None else challenge_period_s,
+            note="",
+        )
+        self._channels[channel.channel_id] = channel
+        return channel
+
+    def _spend(self, symbol: str, amount: int) -> None:
+        if symbol not in self._purse:
+            raise Rejected(f"expected one of the configured assets (ETH, TEST), got {symbol!r}")
+        if self._purse[symbol] < amount:
+            raise Rejected(f"expected at most {self._purse[symbol]} of {symbol}, got {amount}")
+        self._purse[symbol] -= amount
+
+    async def deposit(self, channel_id: bytes, amount: int, timeout_s: float) -> ChannelInfo:
+        channel = await self.channel(channel_id)
+        if channel.phase != "open":
+            raise Rejected(f"channel 0x{channel_id.hex()} is {channel.phase}, expected open")
+        self._spend(channel.symbol, amount)
+        ours = channel.ours + amount
+        deposited = replace(
+            channel,
+            deposit_ours=channel.deposit_ours + amount,
+            ours=ours,
+            spendable=channel.spendable + amount,
+        )
+        self._channels[channel_id] = deposited
+        return deposited
+
+    async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
+        channel = await self.channel(channel_id)
+        phase, note = ("disputed", "settles after the window") if unilateral else ("closed", "")
+        if not unilateral:
+            self._purse[channel.symbol] += channel.ours
+        self._channels[channel_id] = replace(channel, phase=phase, note=note, spendable=0)
+        return self._channels[channel_id]
+
+    # invoices and payments
+
+    async def create_invoice(
+        self, asset: str, amount: int, description: str, expiry_s: int | None, count: int
+    ) -> list[InvoiceInfo]:
+        self._check()
+        if asset not in ADDRESSES:
+            raise Rejected(f"expected one of the configured assets (ETH, TEST), got {asset!r}")
+        made = []
+        for _ in range(count):
+            hashlock = digest("invoice", len(self._invoices))
+            expires_s = T0_S + (3_600 if expiry_s is None else expiry_s)
+            text = f"chd1{hashlock.hex()}"
+            decimals = DECIMALS[asset]
+            invoice = InvoiceInfo(
+                hashlock,
+                text,
+                ADDRESSES[asset],
+                asset,
+                decimals,
+                amount,
+                0,
+                description,
+                "open",
+                T0_S,
+                expires_s,
+                0,
+            )
+            self._invoices[hashlock] = invoice
+            made.append(invoice)
+        return made
+
+    async def invoices(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
+        self._check()
+        return page_of(list(self._invoices.values()), before, limit)
+
+    async def invoice(self, hashlock: bytes) -> InvoiceInfo:
+        self._check()
+        if hashlock not in self._invoices:
+            raise Rejected(f"no invoice 0x{hashlock.hex()}")
+        return self._invoices[hashlock]
+
+    async def decode_invoice(self, text: str) -> DecodedInvoice:
+        self._check()
+        invoice = self._named(text)
+        return DecodedInvoice(
+            CAROL,
+            invoice.hashlock,
+            invoice.asset,
+            invoice.symbol,
+            invoice.decimals,
+            invoice.amount,
+            invoice.description,
+            invoice.created_s,
+            invoice.expires_s,
+        )
+
+    def _named(self, text: str) -> InvoiceInfo:
+        for invoice in self._invoices.values():
+            if invoice.text == text:
+                return invoice
+        raise Rejected(f"expected an invoice (chd1...), got {text[:20]!r}")
+
+    async def pay(
+        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+    ) -> PaymentInfo:
+        """A description of "unpayable" fails for good, "slow" stays pending."""
+        self._check()
+        asked = self._named(invoice)
+        value = asked.amount or amount
+        if not value:
+            raise Rejected("the invoice leaves the amount open; say how much to pay")
+        self.paying += 1
+        self.most_paying = max(self.paying, self.most_paying)
+        if self.gate is not None:
+            await self.gate.wait()
+        else:
+            await asyncio.sleep(0)
+        self.paying -= 1
+        status = {"unpayable": "failed", "slow": "pending"}.get(asked.description, "succeeded")
+        payment = PaymentInfo(
+            hashlock=asked.hashlock,
+            destination=CAROL,
+            asset=asked.asset,
+            symbol=asked.symbol,
+            decimals=asked.decimals,
+            amount=value,
+            fee=value // 1_000,
+            status=status,
+            created_s=T0_S,
+            preimage=digest("preimage", asked.hashlock) if status == "succeeded" else b"",
+            failure="no route with enough money" if status == "failed" else "",
+            attempts=1,
+            hops=2,
+        )
+        self._payments[asked.hashlock] = payment
+        return payment
+
+    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
+        self._check()
+        return page_of(list(self._payments.values()), before, limit)
+
+    async def payment(self, hashlock: bytes) -> PaymentInfo:
+        self._check()
+        if hashlock not in self._payments:
+            raise Rejected(f"no payment 0x{hashlock.hex()}")
+        return self._payments[hashlock]
+
+    # options
+
+    async def quote_option(
+        self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float
+    ) -> QuoteInfo:
+        self._check()
+        if writer not in (BOB, CAROL):
+            raise OperationalError("no answer from the writer; ask another one")
+        quote = QuoteInfo(
+            quote_id=digest("quote", len(self._quotes))[:16],
+            writer=writer,
+            name=name,
+            size_e8=size_e8,
+            asset=ADDRESSES[asset],
+            symbol=asset,
+            decimals=DECIMALS[asset],
+            premium=size_e8 // 10,
+            fee=size_e8 // 1_000,
+            collateral=size_e8,
+            hops=1 if writer == BOB else 2,
+            accept_by_s=T0_S + 10,
+        )
+        self._quotes[quote.quote_id] = quote
+        return quote
+
+    async def buy_option(self, quote_id: bytes, max_premium: int | None, timeout_s: float) -> TradeInfo:
+        """A size of 13 contracts fails for good."""
+        self._check()
+        quote = self._quotes.get(quote_id)
+        if quote is None:
+            raise Rejected(f"no quote 0x{quote_id.hex()}; ask for one first")
+        if max_premium is not None and quote.premium > max_premium:
+            raise Rejected(f"the premium is {quote.premium}, above the limit of {max_premium}")
+        lost = quote.size_e8 == 13 * 10**8
+        trade = TradeInfo(
+            hashlock=digest("trade", quote_id),
+            name=quote.name,
+            role="buyer",
+            size_e8=quote.size_e8,
+            symbol=quote.symbol,
+            decimals=quote.decimals,
+            premium=quote.premium,
+            fee=quote.fee,
+            status="failed" if lost else "bound",
+            failure="the writer did not answer in time" if lost else "",
+        )
+        self._trades.append(trade)
+        if not lost:
+            self._positions.append(self._position(quote))
+        return trade
+
+    def _position(self, quote: QuoteInfo) -> PositionInfo:
+        return PositionInfo(
+            channel_id=digest("channel", 0),
+            peer=BOB,
+            peer_alias="bob",
+            claim_id=len(self._positions),
+            name=quote.name,
+            side="long",
+            size_e8=quote.size_e8,
+            symbol=quote.symbol,
+            decimals=quote.decimals,
+            locked=quote.collateral,
+            expires_s=T0_S,
+            pending=False,
+            price_e8=3_500 * 10**8,
+            value=quote.collateral // 2,
+        )
+
+    async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]:
+        self._check()
+        return page_of(self._trades, before, limit)
+
+    async def positions(self) -> list[PositionInfo]:
+        self._check()
+        return list(self._positions)
+
+    async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
+        settled = [p for p in self._positions if channel_id in (None, p.channel_id)]
+        if not settled:
+            raise Rejected("no option here has expired with a signed price")
+        self._positions = [p for p in self._positions if p not in settled]
+        return settled
+
+
+def page_of(items: list[T], before: int | None, limit: int) -> tuple[list[T], Page]:
+    """Newest first; a place is the number of older items."""
+    end = len(items) if before is None else min(before, len(items))
+    start = max(end - limit, 0)
+    return items[start:end][::-1], Page(start or None)
