@@ -261,7 +261,7 @@ def _unpack(what: str, body: bytes) -> tuple[Any, ...]:
         items = msgpack.unpackb(
             body, raw=False, use_list=False, max_array_len=size, max_bin_len=size, max_str_len=size
         )
-    except (ValueError, msgpack.UnpackException) as error:
+    except ValueError as error:
         raise DamagedRecord(f"{what}: expected msgpack, got {error}") from error
     if type(items) is not tuple:
         raise DamagedRecord(f"{what}: expected an array, got {type(items).__name__}")

@@ -92,6 +92,10 @@ def test_the_fast_path_and_the_table_agree(update: Update, draws: st.DataObject)
         (update(with_item(ADD, 5, with_item(TERMS, 1, FEED[1:]))), "terms.feed: expected 32 bytes"),
         (update(with_item(ADD, 5, with_item(TERMS, 2, 2**40))), "terms.expiry_s: expected uint40"),
         (update(with_item(ADD, 5, with_item(TERMS, 3, uint(2**128)))), "terms.strike: expected uint128"),
+        (
+            update(with_item(ADD, 5, with_item(TERMS, 3, b"\x00\x01"))),
+            "terms.strike: expected uint128 without",
+        ),
         (update(with_item(ADD, 5, with_item(TERMS, 4, b"\x00"))), "terms.bound: expected uint128 without"),
         (update(with_item(ADD, 6, bytes(MAX_PACKET_BYTES + 1))), "add.packet: expected at most 2048 bytes"),
         (update(with_item(ADD, 6, "packet")), "add.packet: expected at most 2048 bytes, got str"),
