@@ -144,4 +144,3 @@ class Actor:
         rows = self._gossip.heard(announcement)
         if rows:
             self._journal.commit(rows)
-            self._peering.spread(announcement)

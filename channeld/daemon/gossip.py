@@ -30,7 +30,10 @@ first. A peer that sends more of them only pushes out its own."""
 
 
 class Gossip:
-    """Keeps the routing graph in line with chain and peers, and the rows from which it is restored."""
+    """Keeps the routing graph in line with chain and peers, and the rows from which it is restored.
+
+    `on_news` is told every policy that counts from now on, also one that came before its channel did.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Gossip:
         self._chain_id = chain_id
         self._policy_of = policy_of
         self._policies: dict[tuple[bytes, bytes], PolicyAnnouncement] = {}
+        self.on_news: Callable[[PolicyAnnouncement], None] = lambda announcement: None
         self._early: OrderedDict[tuple[bytes, bytes], PolicyAnnouncement] = OrderedDict()
 
     def restore(self) -> None:
@@ -109,6 +113,7 @@ class Gossip:
     def _store(self, announcement: PolicyAnnouncement) -> list[Write]:
         if not self._take(announcement):
             return []
+        self.on_news(announcement)
         key = announcement.channel_id + announcement.node
         return [Put("graph_policy", key, encode(announcement))]
 

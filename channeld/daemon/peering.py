@@ -65,6 +65,7 @@ class Peering:
         self._hello = hello
         self._waiters = waiters
         self._on_relay = on_relay
+        gossip.on_news = self.spread
         self._peers: dict[bytes, _Peer] = {}
         self.known: dict[bytes, KnownPeer] = {}
         self._by_address: dict[bytes, bytes] = {}
@@ -111,10 +112,10 @@ class Peering:
         """Queue a message; False if the peer is not connected."""
         return self.transport.send(node_id, encode(message))
 
-    def spread(self, announcement: PolicyAnnouncement, but: bytes = b"") -> None:
-        """Tell every connected peer a policy, except the one it came from."""
+    def spread(self, announcement: PolicyAnnouncement) -> None:
+        """Tell every connected peer a policy, except the one that signed it."""
         for node_id in self.connected():
-            if node_id not in (but, announcement.node):
+            if node_id != announcement.node:
                 self.send(node_id, announcement)
 
     # --- what the transport says ------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Peering:
         elif peer.hello is None:
             raise PeerViolation("expected a hello before anything else")
         elif isinstance(message, PolicyAnnouncement):
-            self._policy(peer_id, message)
+            self._policy(message)
         elif isinstance(message, Relay):
             self._relay(peer_id, peer, message)
         elif isinstance(message, Complaint):
@@ -171,11 +172,10 @@ class Peering:
         for announcement in self._gossip.known():
             self.send(peer_id, announcement)
 
-    def _policy(self, peer_id: bytes, announcement: PolicyAnnouncement) -> None:
+    def _policy(self, announcement: PolicyAnnouncement) -> None:
         rows = self._gossip.heard(announcement)
         if rows:
             self._journal.commit(rows)
-            self.spread(announcement, but=peer_id)
 
     def _relay(self, peer_id: bytes, peer: _Peer, message: Relay) -> None:
         now_s = self._engine.clock.now_s
