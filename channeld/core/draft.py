@@ -51,6 +51,14 @@ class HubPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldUpdate:
+    """A batch that came before what it rests on did; looked at again from `again_s` (chain's time) on."""
+
+    update: Update
+    again_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Toolbox:
     """Pure functions that the core needs and the wire implements, and our own settings.
 
@@ -91,7 +99,7 @@ class Tables:
     )
     online: set[bytes] = field(default_factory=set)
     shutting: set[bytes] = field(default_factory=set)
-    held: dict[bytes, Update] = field(default_factory=dict)
+    held: dict[bytes, HeldUpdate] = field(default_factory=dict)
     channels_of: dict[bytes, set[bytes]] = field(default_factory=dict)
     refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
     quotes: dict[bytes, Quote] = field(default_factory=dict)
@@ -137,13 +145,13 @@ class Tables:
         for record in records:
             draft.changes[type(record), record.key] = record
             if isinstance(record, Channel):
-                for claim in _open_claims(record):
+                for claim in open_claims(record):
                     if claim.hashlock is not None:
                         draft.index(claim.hashlock, ClaimRef(record.channel_id, claim.claim_id))
         self.commit(draft)
 
 
-def _open_claims(channel: Channel) -> Iterator[Claim]:
+def open_claims(channel: Channel) -> Iterator[Claim]:
     """Every claim in a state that can be enforced, and every offer that is not signed yet."""
     for state in channel.enforceable:
         yield from state.claims.values()
@@ -182,7 +190,7 @@ class Draft:
         self.came_online: set[bytes] = set()
         self.went_offline: set[bytes] = set()
         self.shutting: set[bytes] = set()
-        self.held: dict[bytes, Update] = {}
+        self.held: dict[bytes, HeldUpdate] = {}
         self.released: set[bytes] = set()
         self.quotes: list[Quote] = []
         self.used_quotes: list[bytes] = []

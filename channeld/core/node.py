@@ -38,8 +38,8 @@ from channeld.core.disputing import (
     look_after,
     partial_settlement_seen,
 )
-from channeld.core.draft import Draft, Tables, Toolbox
-from channeld.core.effects import Notify, Send, SendCopy, SendSigned, WakeChannel
+from channeld.core.draft import Draft, HeldUpdate, Tables, Toolbox, open_claims
+from channeld.core.effects import Disconnect, Notify, Send, SendCopy, SendSigned, WakeChannel
 from channeld.core.errors import PeerViolation, Premature, Rejected
 from channeld.core.events import (
     ChallengeSeen,
@@ -194,6 +194,8 @@ def _required(draft: Draft, channel_id: bytes) -> Channel:
 
 def _peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
     for channel_id in draft.tables.channels_of.get(address, ()):
+        # Of a connection that this one replaces we may not have heard the end.
+        draft.went_offline.add(channel_id)
         channel = draft.channel(channel_id)
         if channel.peer != peer:
             channel = replace(channel, peer=peer)
@@ -247,14 +249,31 @@ def _updated(draft: Draft, channel: Channel, update: Update, tools: Toolbox) -> 
 
     At most one is kept for each channel: its sender may sign nothing else before it is answered.
     """
-    draft.released.add(channel.channel_id)
+    channel_id = channel.channel_id
     try:
-        return receive_update(channel, update, draft.world, tools.verify)
+        progress = receive_update(channel, update, draft.world, tools.verify)
     except Premature:
-        draft.released.discard(channel.channel_id)
-        draft.held[channel.channel_id] = update
-        draft.emit(WakeChannel(draft.world.now_s + HELD_RETRY_S, channel.channel_id))
+        again_s = draft.world.now_s + HELD_RETRY_S
+        draft.held[channel_id] = HeldUpdate(update, again_s)
+        draft.emit(WakeChannel(again_s, channel_id))
         return Progress(channel)
+    draft.released.add(channel_id)
+    return progress
+
+
+def _look_again(draft: Draft, channel: Channel, tools: Toolbox) -> None:
+    """An update that came too early may be in time now, or turn out to be wrong after all."""
+    held = draft.tables.held.get(channel.channel_id)
+    if held is None or draft.world.now_s < held.again_s:
+        return
+    try:
+        progress = _updated(draft, channel, held.update, tools)
+    except PeerViolation as violation:
+        draft.released.add(channel.channel_id)
+        draft.emit(Disconnect(channel.peer, str(violation)))
+        return
+    if progress.channel is not channel:
+        progress_made(draft, channel, progress, tools)
 
 
 def _require_online(draft: Draft, channel: Channel) -> None:
@@ -288,25 +307,38 @@ def _reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
 def _recover(draft: Draft, channel: Channel, copy: StateCopy, tools: Toolbox) -> None:
     """Our own signature proves that we lost data: from here on only a cooperative close (R12)."""
     state = copy.state
-    if state.version <= max(channel.mine.version, channel.theirs.version):
+    known = max(channel.mine.version, channel.theirs.version)
+    if channel.phase is Phase.CLOSED or state.version <= known:
         return
     if not tools.verify_own(channel.channel_id, state, copy.your_signature):
         raise PeerViolation(f"state copy {state.version}: the signature on it is not ours")
     if not tools.verify(channel.channel_id, state, copy.my_signature):
         raise PeerViolation(f"state copy {state.version}: the signature on it is not the peer's")
+    # On chain it answers whatever older state stands there; the dispute goes on.
+    disputed = channel.phase is Phase.DISPUTED
     channel = replace(
         channel,
-        phase=Phase.RECOVERED,
+        phase=Phase.DISPUTED if disputed else Phase.RECOVERED,
         mine=state,
         theirs=state,
         their_signature=copy.my_signature,
         unanswered=(),
         waiting=(),
         initiator=True,
+        close_until_s=0,
+        close_signature=b"",
     )
     draft.put(channel)
-    draft.emit(Send(channel.peer, reestablish(channel)), Send(channel.peer, Shutdown(channel.channel_id)))
-    draft.came_online.add(channel.channel_id)
+    for claim in state.claims.values():
+        ref = ClaimRef(channel.channel_id, claim.claim_id)
+        if claim.hashlock is not None:
+            draft.index(claim.hashlock, ref)
+        claim_due(draft, ref)
+    if disputed:
+        look_after(draft, channel.channel_id)
+    else:
+        draft.emit(Send(channel.peer, reestablish(channel)), Send(channel.peer, Shutdown(channel.channel_id)))
+        draft.came_online.add(channel.channel_id)
     draft.emit(Notify("channel", channel.channel_id))
 
 
@@ -364,24 +396,18 @@ def _channel_due(draft: Draft, channel_id: bytes, tools: Toolbox) -> None:
     channel = draft.get(Channel, channel_id)
     if channel is None:
         return
-    held = draft.tables.held.get(channel_id)
-    if held is not None:
-        progress = _updated(draft, channel, held, tools)
-        if progress.channel is not channel:
-            progress_made(draft, channel, progress, tools)
-        return
-    if channel.phase is Phase.CLOSING:
-        closing_due(draft, channel)
-    elif channel.phase is Phase.DISPUTED:
-        look_after(draft, channel_id)
+    _look_again(draft, channel, tools)
+    channel = draft.channel(channel_id)
+    closing_due(draft, channel)
+    look_after(draft, channel_id)
 
 
 def wake_all(tables: Tables) -> list[ClaimDue | ChannelDue]:
-    """After a start: look once at every open claim and every channel on its way out."""
+    """After a start: look once at every open claim and offer, and every channel on its way out."""
     due: list[ClaimDue | ChannelDue] = []
     for channel in tables.channels():
-        for state in channel.enforceable:
-            due += [ClaimDue(ClaimRef(channel.channel_id, claim_id)) for claim_id in state.claims]
-        if channel.phase in (Phase.CLOSING, Phase.DISPUTED):
+        claims = dict.fromkeys(claim.claim_id for claim in open_claims(channel))
+        due += [ClaimDue(ClaimRef(channel.channel_id, claim_id)) for claim_id in claims]
+        if channel.phase is Phase.DISPUTED or channel.close_until_s:
             due.append(ChannelDue(channel.channel_id))
     return due

@@ -25,6 +25,9 @@ from channeld.core.world import expired_unregistered, registered_in_time, settle
 PRICE_RETRY_S = 15
 """How often an expired option is looked at until its settlement price is known."""
 
+CONFIRMING_RETRY_S = 5
+"""How often a claim that is over by the clock is looked at until the chain has confirmed that."""
+
 PUBLISH_MARGIN_S = 1_800
 """How long before the end of the grace a price goes on chain if the peer has not settled by then."""
 
@@ -220,7 +223,9 @@ def _owed_by_us_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     if registered_in_time(draft.world, claim.hashlock, claim.deadline_s):
         return  # it was revealed on chain: the secret has come to us with it
     if not expired_unregistered(draft.world, claim.hashlock, claim.deadline_s, margin_s):
-        draft.emit(WakeClaim(claim.deadline_s + margin_s + 1, ref))
+        # The clock may be there and the confirmed blocks not yet.
+        due_s = max(claim.deadline_s + margin_s + 1, draft.world.now_s + CONFIRMING_RETRY_S)
+        draft.emit(WakeClaim(due_s, ref))
         return
     if (
         not abandon_unsigned(draft, ref)

@@ -81,9 +81,7 @@ def expired_unregistered(world: World, hashlock: bytes, deadline_s: int, margin_
     return world.confirmed_s > deadline_s + margin_s and not registered_in_time(world, hashlock, deadline_s)
 
 
-def settlement_price(
-    world: World, feed: bytes, expiry_s: int, grace_s: int, slack_s: int = 0
-) -> int | None:
+def settlement_price(world: World, feed: bytes, expiry_s: int, grace_s: int, slack_s: int = 0) -> int | None:
     """The price at which options of (feed, expiry) settle now; 0 when they are void; None while open.
 
     A price signed but not published counts only while there is time to publish it within the grace: else

@@ -36,10 +36,12 @@ TICK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Chained:
-    """Events of one confirmed block and the rows (checkpoint, registries) that belong to them."""
+    """Events of one confirmed block of time `at_s`, and the rows (checkpoint, registries) that belong to
+    them. The registries are complete up to that time once its events have happened."""
 
     events: tuple[Event, ...]
     writes: tuple[Write, ...]
+    at_s: int
 
 
 @dataclass(slots=True)
@@ -148,6 +150,7 @@ class Engine:
             writes.extend(event.writes)
             for part in event.events:
                 self._commit(step(self.tables, part, self._tools), drafts)
+            self.tables.confirmed_s = max(self.tables.confirmed_s, event.at_s)
             return
         if isinstance(event, MessageReceived):
             self._commit(harvest(self.tables, event.message), drafts)

@@ -87,7 +87,7 @@ class ChainWatch:
         rows: list[Write] = [Put("chain", CHECKPOINT, msgpack.packb((block.block_number, block.block_hash)))]
         for event in block.events:
             self._translate(event, block.block_timestamp_s, happened, rows)
-        self._engine.post(Chained(tuple(happened), tuple(rows)))
+        self._engine.post(Chained(tuple(happened), tuple(rows), block.block_timestamp_s))
 
     def _translate(
         self, event: chain.AdjudicatorEvent, at_s: int, happened: list[Event], rows: list[Write]

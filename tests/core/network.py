@@ -43,7 +43,7 @@ class Node:
 
     name: str
     policy: HubPolicy = field(default_factory=HubPolicy)
-    tables: Tables = field(default_factory=lambda: Tables(now_s=T0_S))
+    tables: Tables = field(default_factory=lambda: Tables(now_s=T0_S, confirmed_s=T0_S))
     outbox: deque[tuple[bytes, Message]] = field(default_factory=deque)
     effects: list[Effect] = field(default_factory=list)
     timers: list[tuple[int, Event]] = field(default_factory=list)
@@ -118,7 +118,7 @@ class Node:
     def restart(self) -> None:
         """Come back with the durable records alone."""
         old = self.tables
-        self.tables = Tables(margins=old.margins, now_s=old.now_s)
+        self.tables = Tables(margins=old.margins, now_s=old.now_s, confirmed_s=old.confirmed_s)
         self.tables.registered_s = old.registered_s
         self.tables.published = old.published
         self.tables.restore(record for table in old.records.values() for record in table.values())
@@ -187,6 +187,7 @@ class Network:
         """Move every clock on and ring the timers that are due."""
         for node in self.nodes.values():
             node.tables.now_s += seconds
+            node.tables.confirmed_s = node.tables.now_s
             due = [event for at_s, event in node.timers if at_s <= node.tables.now_s]
             node.timers = [timer for timer in node.timers if timer[0] > node.tables.now_s]
             node.happen(*due)
