@@ -1,0 +1,31 @@
+"""`python -m bench NAME [options] [--json]`: run one benchmark, or all of them.
+
+Each prints its conditions and figures; with --json the last line is one JSON object.
+"""
+
+import importlib
+import json
+import sys
+
+NAMES = ("gas", "solvency", "routing", "transport", "journal", "chain", "payments")
+
+
+def main(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    rest = [argument for argument in arguments if argument != "--json"]
+    name = rest[0] if rest else "all"
+    if name not in (*NAMES, "all"):
+        print(f"expected one of {', '.join(NAMES)} or all, got {name}", file=sys.stderr)
+        return 2
+    chosen = NAMES if name == "all" else (name,)
+    results = {}
+    for each in chosen:
+        print(f"== {each}", flush=True)
+        results[each] = importlib.import_module(f"bench.{each}").run(rest[1:])
+    if as_json:
+        print(json.dumps(results if name == "all" else results[name]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
