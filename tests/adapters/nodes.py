@@ -83,6 +83,18 @@ async def anvil() -> AsyncIterator[str]:
         await process.wait()
 
 
+def params_of(asset: bytes = ETH, salt: int = 1) -> ChannelParams:
+    """A channel of alice and bob."""
+    return ChannelParams(A.address, B.address, asset, 600, salt)
+
+
+def deposit_request(adjudicator: bytes, amount_wei: int, salt: int = 1) -> Request:
+    """A deposit of ETH for side A into the channel of that salt."""
+    return Request(
+        adjudicator, calls.deposit(params_of(salt=salt), to_b=False, amount=amount_wei), amount_wei
+    )
+
+
 @dataclass(slots=True)
 class Town:
     """A chain with the adjudicator and a token on it, and alice, who can send transactions."""
@@ -102,7 +114,7 @@ class Town:
         return domain_separator(self.chain_id, self.adjudicator.address)
 
     def params(self, asset: bytes = ETH, salt: int = 1) -> ChannelParams:
-        return ChannelParams(A.address, B.address, asset, 600, salt)
+        return params_of(asset, salt)
 
     async def send(self, payload: bytes, *, to: bytes | None = None, value_wei: int = 0) -> Receipt:
         """Alice calls the adjudicator (or `to`) and waits until it is mined."""
