@@ -15,7 +15,7 @@ from channeld.core.claims import MAX_AMOUNT, MAX_TIME_S
 from channeld.core.errors import Rejected
 from channeld.core.identity import ETH
 from channeld.wire import bech32m
-from channeld.wire.tagged import Sign, Verify, tagged_digest
+from channeld.wire.tagged import Sign, Verify, is_author, tagged_digest
 from channeld.wire.tlv import BadStream, encode_stream, read_stream
 
 PREFIX = "chd"
@@ -174,7 +174,7 @@ def decode_invoice(text: str, verify: Verify) -> InvoiceFields:
         )
     signed, signature = data[:-_SIGNATURE_BYTES], data[-_SIGNATURE_BYTES:]
     fields = _read_fields(signed[1:])
-    if not verify(fields.payee, _digest(signed), signature):
+    if not is_author(fields.payee, _digest(signed), signature, verify):
         raise InvalidInvoice("expected the signature of the invoice's payee, got another: do not pay it")
     return fields
 

@@ -53,13 +53,14 @@ MAX_COMPLAINT_BYTES = 512
 """A line or two of a log; a peer fills ours no faster than it may send."""
 
 MAX_RELAY_HOPS = 20
-"""As many as a [BOLT-4] route has; each hop of a loop would cost all of us a message."""
+"""Nodes ahead and behind together, as many as a [BOLT-4] route has. A hop moves one from `path` to `back`,
+so what a hop may receive it may always pass on; with a limit on each alone a full `back` would stop us."""
 
 MAX_RELAY_BODY_BYTES = 1_024
 """The longest body is a quote request of some 150 bytes; larger ones would make hubs a free mailbox."""
 
-MAX_REFUSAL_BYTES = 256
-"""One sentence for the person who asked for a quote."""
+MAX_REFUSAL_BYTES = 800
+"""A sentence or two for the person who asked for a quote: 200 characters, whatever they are."""
 
 POLICY = Layout(
     PolicyAnnouncement,
@@ -76,6 +77,26 @@ POLICY = Layout(
     enabled=BOOL,
     signature=SIGNATURE,
 )
+
+
+class _RelayLayout(Layout[Relay]):
+    """A relay whose whole way is within its limit, in both directions of the codec."""
+
+    def pack(self, record: Relay, _name: str = "") -> tuple[object, ...]:
+        _require_short_way(record)
+        return super().pack(record)
+
+    def read_items(self, items: tuple[Any, ...]) -> Relay:
+        relay = super().read_items(items)
+        _require_short_way(relay)
+        return relay
+
+
+def _require_short_way(relay: Relay) -> None:
+    hops = len(relay.path) + len(relay.back)
+    if hops > MAX_RELAY_HOPS:
+        raise MalformedMessage("relay", f"at most {MAX_RELAY_HOPS} nodes ahead and behind", f"{hops}")
+
 
 _MESSAGES: dict[int, tuple[type[Message], Layout[Any]]] = {
     1: (
@@ -145,7 +166,7 @@ _MESSAGES: dict[int, tuple[type[Message], Layout[Any]]] = {
     9: (PolicyAnnouncement, POLICY),
     10: (
         Relay,
-        Layout(
+        _RelayLayout(
             Relay,
             "relay",
             path=list_of(NODE_ID, MAX_RELAY_HOPS),

@@ -10,7 +10,7 @@ from channeld.core.messages import PolicyAnnouncement
 from channeld.wire import msgpack_strict
 from channeld.wire.layout import packed
 from channeld.wire.messages import POLICY
-from channeld.wire.tagged import Sign, Verify, tagged_digest
+from channeld.wire.tagged import Sign, Verify, is_author, tagged_digest
 
 _TAG = "channeld policy"
 _NO_SIGNATURE = bytes(64)
@@ -29,4 +29,4 @@ def sign_policy(policy: PolicyAnnouncement, domain: bytes, sign: Sign) -> Policy
 
 def is_signed(policy: PolicyAnnouncement, domain: bytes, verify: Verify) -> bool:
     """Whether `policy.node` signed it. That this node is an end of the channel, only the chain can say."""
-    return verify(policy.node, policy_digest(policy, domain), policy.signature)
+    return is_author(policy.node, policy_digest(policy, domain), policy.signature, verify)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channeld.adapters.signer import address_of, verify
 from channeld.core.claims import MAX_AMOUNT, MAX_TIME_S
 from channeld.core.errors import Rejected
 from channeld.wire import bech32m
@@ -218,6 +219,17 @@ def test_a_field_that_nobody_should_have_signed(kind: int, value: bytes, reason:
     with pytest.raises(InvalidInvoice) as caught:
         decode_invoice(signed({**ITEMS, kind: value}), verify_node)
     assert reason in str(caught.value)
+
+
+def test_a_payee_that_is_no_key_has_signed_nothing() -> None:
+    """Whether the injected verification returns False or refuses such a key, people read the same."""
+
+    def strict(node: bytes, digest: bytes, signature: bytes) -> bool:
+        return verify(digest, signature, address_of(node))
+
+    assert decode_invoice(TEXT, strict) == DINNER
+    with pytest.raises(InvalidInvoice, match="expected the signature of the invoice's payee"):
+        decode_invoice(signed({**ITEMS, 12: b"\x02" + b"\xff" * 32}), strict)
 
 
 @pytest.mark.parametrize("kind", [0, 2, 8, 10, 12, 14])

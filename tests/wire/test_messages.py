@@ -183,6 +183,7 @@ def test_these_arrays_are_the_messages_that_the_protocol_describes() -> None:
         ([7, ID, 1, b"", 2**40, SIGNATURE], "close offer.until_s: expected uint40, got 41 bits"),
         ([10, [NODE] * (MAX_RELAY_HOPS + 1), [], b""], "relay.path: expected an array of at most 20"),
         ([10, [], [NODE] * (MAX_RELAY_HOPS + 1), b""], "relay.back"),
+        ([10, [NODE] * 11, [NODE] * 10, b""], "relay: expected at most 20 nodes ahead and behind, got 21"),
         ([10, [b"\x04" + bytes(32)], [], b""], "relay.path: expected a compressed key"),
         ([10, [NODE[:32]], [], b""], "relay.path: expected 33 bytes, got 32"),
         ([10, [], [], bytes(1_025)], "relay.body: expected at most 1024 bytes, got 1025 bytes"),
@@ -236,7 +237,7 @@ def test_a_state_copy_without_claims_goes_through() -> None:
             "quote request.leg: expected an array of 2, got nil",
         ),
         (msgpack.packb([1, bytes(15), [TERMS, b"\x01"], bytes(20)]), "quote request.request_id"),
-        (msgpack.packb([2, bytes(16), bytes(16), b"\x01", 9, "x" * 257]), "quote reply.refusal"),
+        (msgpack.packb([2, bytes(16), bytes(16), b"\x01", 9, "x" * 801]), "quote reply.refusal"),
         (bytes(MAX_RELAY_BODY_BYTES + 1), "relay body: expected at most 1024 bytes"),
     ],
 )
@@ -266,6 +267,7 @@ POLICY = PolicyAnnouncement(ID, NODE, 1, 2, 3, 4, 5, 6, 7, True, SIGNATURE)
         replace(POLICY, enabled=1),
         Reestablish(ID, 1, 1, 2**95, 0),
         Relay((NODE,) * (MAX_RELAY_HOPS + 1), (), b""),
+        Relay((NODE,) * 20, (NODE,), b""),
     ],
 )
 def test_our_own_mistakes_stop_us_before_bob_sees_them(message: Message) -> None:
@@ -273,10 +275,20 @@ def test_our_own_mistakes_stop_us_before_bob_sees_them(message: Message) -> None
         encode(message)
 
 
+def test_a_hop_can_pass_on_every_relay_that_it_may_receive() -> None:
+    """Attack stopped: a way back that is full already, so that the hop that adds itself trips over it."""
+    relay = Relay((NODE,) * 20, (), b"body")
+    while relay.path:
+        relay = replace(relay, path=relay.path[1:], back=(*relay.back, NODE))
+        assert decode(encode(relay)) == relay
+
+
 def test_quotes_fit_a_relay() -> None:
     leg = OptionLeg(replace(CALL, strike=2**128 - 1, bound=2**128 - 1), MAX_AMOUNT)
     assert len(encode_relay_body(QuoteRequest(bytes(16), leg, bytes(20)))) <= 160
-    assert len(encode_relay_body(QuoteReply(bytes(16), bytes(16), MAX_AMOUNT, MAX_TIME_S, "x" * 256))) <= 320
+    assert (
+        len(encode_relay_body(QuoteReply(bytes(16), bytes(16), MAX_AMOUNT, MAX_TIME_S, "é" * 400))) <= 1_024
+    )
 
 
 def test_a_table_must_name_the_fields_of_its_class() -> None:

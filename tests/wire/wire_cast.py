@@ -164,9 +164,9 @@ messages = st.one_of(
     st.builds(StateCopy, hashes, states(), signatures, signatures),
     policies,
     st.builds(
-        Relay,
+        lambda way, at, body: Relay(way[at:], way[:at], body),
         st.lists(nodes, max_size=20).map(tuple),
-        st.lists(nodes, max_size=20).map(tuple),
+        st.integers(0, 20),
         st.binary(max_size=100),
     ),
     st.builds(Complaint, hashes, texts(100)),
