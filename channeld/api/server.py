@@ -41,8 +41,10 @@ from channeld.core.errors import ChanneldError, OperationalError, Rejected
 
 MAX_REQUESTS = 1_024
 """Requests at once: each holds a file descriptor while it waits, and a process often has but 4,096."""
-SHUTDOWN_S = 1.0
+SHUTDOWN_S = 0.5
 """Answers in the making get so long when the daemon stops; what they began goes on without them."""
+LINGER_S = 1.0
+"""So long is the rest of a refused request read, for its sender to see why before the connection ends."""
 LOCAL_NAME = "localhost"
 
 log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ async def serve_api(commands: Commands, host: str, port: int, token: str, max_bo
         return await serve_payment_stream(commands, request, from_json(PayMany, _query(PayMany, request)))
 
     app.router.add_route("POST", PAYMENT_STREAM_PATH, stream)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
@@ -182,7 +184,7 @@ def _http_failure(request: web.Request, error: web.HTTPException) -> tuple[Failu
 async def _fields(endpoint: Endpoint[Any, Any], request: web.Request) -> dict[str, Any]:
     """A request's fields as JSON values, from its body or its query, and from its path."""
     if endpoint.method == "POST":
-        _query(Nothing, request)
+        from_json(Nothing, _query(Nothing, request))
         fields = await _body(request)
     else:
         fields = _query(endpoint.request, request)

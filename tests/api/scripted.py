@@ -48,6 +48,7 @@ class ScriptedNode:
         self.failing: Exception | None = None
         self.stopped = asyncio.Event()
         self.gate: asyncio.Event | None = None
+        self.begun = asyncio.Semaphore(0)  # one to take for each payment that began
         self.paying = 0
         self.most_paying = 0
         self._purse = {"ETH": 10 * 10**18, "TEST": 1_000 * 10**6}
@@ -264,6 +265,7 @@ class ScriptedNode:
             raise Rejected("the invoice leaves the amount open; say how much to pay")
         self.paying += 1
         self.most_paying = max(self.paying, self.most_paying)
+        self.begun.release()
         if self.gate is not None:
             await self.gate.wait()
         else:
