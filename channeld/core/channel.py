@@ -193,7 +193,7 @@ def propose(channel: Channel, world: World) -> tuple[Progress, Update | None]:
     """
     if not channel.waiting or not channel.answered or not channel.phase.signs_states:
         return Progress(channel), None
-    draft = StateDraft(channel.theirs, world.margins.skew_s)
+    draft = StateDraft(channel.theirs, ours=True)
     proposed: list[Operation] = []
     dropped: list[Operation] = []
     for operation in channel.waiting[:MAX_OPERATIONS]:
@@ -241,14 +241,16 @@ def _affordable(
         if not isinstance(operation, Add):
             continue
         try:
-            trial = apply_operations(channel.theirs, version, channel.me, [*kept, operation], world)
+            trial = apply_operations(
+                channel.theirs, version, channel.me, [*kept, operation], world, ours=True
+            )
             require_solvent(trial, deposit_a, deposit_b)
         except PeerViolation:
             dropped.append(operation)
         else:
             kept.append(operation)
     # Order among the rest is as proposed; answers come first, because they only free collateral.
-    return apply_operations(channel.theirs, version, channel.me, kept, world), kept, dropped
+    return apply_operations(channel.theirs, version, channel.me, kept, world, ours=True), kept, dropped
 
 
 def acknowledge(channel: Channel) -> tuple[Channel, Ack | None]:

@@ -72,10 +72,16 @@ Operation = Add | Fulfil | Fail | Expire | Settle
 
 
 def apply_operations(
-    parent: State, version: int, by: Side, operations: Sequence[Operation], world: World
+    parent: State,
+    version: int,
+    by: Side,
+    operations: Sequence[Operation],
+    world: World,
+    *,
+    ours: bool = False,
 ) -> State:
     """The state that `operations` by side `by` make of `parent`. Raises PeerViolation, changes nothing."""
-    draft = StateDraft(parent)
+    draft = StateDraft(parent, ours=ours)
     for operation in operations:
         draft.apply(operation, by, world)
     return draft.finish(version)
@@ -84,13 +90,13 @@ def apply_operations(
 class StateDraft:
     """A state under construction: one copy of the claims, however many operations follow.
 
-    `slack_s` is how much earlier than the peer must refuse we refuse ourselves: what we sign travels.
+    What is `ours` travels before it is judged again: it must hold `skew_s` longer than the peer demands.
     """
 
-    __slots__ = ("_claims", "_last_ids", "_net", "_open", "_slack_s")
+    __slots__ = ("_claims", "_last_ids", "_net", "_open", "_ours")
 
-    def __init__(self, parent: State, slack_s: int = 0) -> None:
-        self._slack_s = slack_s
+    def __init__(self, parent: State, *, ours: bool = False) -> None:
+        self._ours = ours
         self._claims = dict(parent.claims)
         self._net = parent.net
         self._last_ids = list(parent.last_ids)
@@ -159,17 +165,26 @@ class StateDraft:
             raise PeerViolation(f"fulfil: the secret of claim {claim.claim_id} does not match its hashlock")
         # A fulfil that leaves us no time to register the secret would let the hop before us keep its
         # money while we pay onwards (variant b4 of the model).
-        late = world.now_s + world.margins.register_s + self._slack_s > claim.deadline_s
-        if late and not registered_in_time(world, claim.hashlock, claim.deadline_s):
-            raise PeerViolation(
-                f"fulfil: claim {claim.claim_id} came at {world.now_s}, "
-                f"later than {world.margins.register_s} s before its deadline {claim.deadline_s}"
-            )
+        if not registered_in_time(world, claim.hashlock, claim.deadline_s):
+            self._require_early(claim, world)
         if claim.terms is None:
             self._remove(claim)
             self._net += claim.amount if claim.payer is Side.A else -claim.amount
         else:
             self._claims[claim.claim_id] = claim.unlocked()
+
+    def _slack_s(self, world: World) -> int:
+        return world.margins.skew_s if self._ours else 0
+
+    def _require_early(self, claim: Claim, world: World) -> None:
+        if world.now_s + world.margins.register_s + self._slack_s(world) > claim.deadline_s:
+            raise PeerViolation(
+                f"fulfil: claim {claim.claim_id} came at {world.now_s}, "
+                f"later than {world.margins.register_s} s before its deadline {claim.deadline_s}"
+            )
+        # After a start, or when the node hides blocks, our time lags: what looks early may be late.
+        if not self._ours and not world.clock_trusted:
+            raise Premature(f"fulfil: claim {claim.claim_id} came while our clock is not trusted")
 
     def _expire(self, claim: Claim, world: World) -> None:
         assert claim.hashlock is not None
@@ -193,7 +208,7 @@ class StateDraft:
         ]
         if not settled:
             raise PeerViolation("settle: no option of this feed and expiry is open")
-        price = settlement_price(world, feed, expiry_s, feed[31] * 3600, self._slack_s)
+        price = settlement_price(world, feed, expiry_s, feed[31] * 3600, self._slack_s(world))
         if price is None:
             raise _too_soon(world, expiry_s, f"settle: the price at {expiry_s} is not known here")
         if price != operation.price:

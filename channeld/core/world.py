@@ -52,6 +52,10 @@ class World(Protocol):
         """
 
     @property
+    def clock_trusted(self) -> bool:
+        """Whether `now_s` can be relied on; if not, it may be far too early."""
+
+    @property
     def margins(self) -> Margins: ...
 
     @property
