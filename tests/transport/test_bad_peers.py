@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable
 from functools import partial
 
@@ -65,6 +66,17 @@ async def test_a_message_that_the_daemon_refuses() -> None:
         assert bob.heard() == [b"nonsense"]
         assert bob.heard("down") == ["PeerViolation: expected a tag below 32, got 99"]
         assert alice.heard("down") == ["closed with code 1008 (violation)"]
+
+
+async def test_nothing_is_delivered_after_the_end() -> None:
+    async with cast(2) as (alice, bob):
+        bob.answer = lambda peer_id, data: bob.live(peer_id).abort("enough")
+        await alice.transport.connect(bob.id, bob.url)
+        for word in (b"one", b"two", b"three"):
+            alice.transport.send(bob.id, word)
+        await bob.until_heard("down")
+        assert bob.heard() == [b"one"]
+        assert bob.heard("down") == ["enough"]
 
 
 async def test_a_bug_of_ours_is_not_swallowed() -> None:
@@ -135,8 +147,7 @@ async def test_a_peer_who_does_not_read_loses_the_connection_not_our_memory() ->
     async with cast(1, max_unsent_bytes=limit_bytes) as (bob,), mallory_at(bob) as mallory:
         await mallory.introduce()
         await bob.until_heard("up")
-        connection = bob.transport.connection(mallory.id)
-        assert connection is not None
+        connection = bob.live(mallory.id)
         sent_bytes = 0
         while connection.send(bytes(50_000)):
             sent_bytes += 50_000
@@ -201,6 +212,29 @@ def has_heard(node: Node, peer_id: bytes, detail: bytes) -> bool:
 
 def has_lost(node: Node, peer_id: bytes) -> bool:
     return ("down", peer_id) in [(what, who) for what, who, _ in node.story]
+
+
+async def test_one_frame_full_of_messages_does_not_take_the_whole_turn() -> None:
+    loop = asyncio.get_running_loop()
+    turn, per_turn = 0, Counter[int]()
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        if per_turn.total() < 1500:
+            loop.call_soon(tick)
+
+    def count(peer_id: bytes, data: bytes) -> None:
+        per_turn[turn] += 1
+
+    async with cast(2) as (alice, bob):
+        bob.answer = count
+        await alice.transport.connect(bob.id, bob.url)
+        for _ in range(1500):
+            alice.transport.send(bob.id, b"x")
+        loop.call_soon(tick)
+        await bob.until_heard("message", 1500)
+        assert max(per_turn.values()) <= 512
 
 
 async def test_a_silent_peer_is_given_up_and_a_quiet_honest_one_is_kept() -> None:

@@ -109,15 +109,18 @@ async def test_other_http_is_turned_away(
         assert max((record.levelno for record in caplog.records), default=0) <= logging.INFO
 
 
-async def test_one_network_cannot_take_all_places_and_leaving_frees_them() -> None:
+async def test_one_network_cannot_take_all_places_and_leaving_frees_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     async with cast(2, max_handshakes_per_network=3) as (alice, bob):
         idle = [await asyncio.open_connection("127.0.0.1", bob.port) for _ in range(3)]
-        await alice.until(lambda: True)
         refused, writer = await asyncio.open_connection("127.0.0.1", bob.port)
         with pytest.raises(ConnectionError):
             if await refused.read(1) == b"":
                 raise ConnectionResetError
         writer.close()
+        assert "127.0.0.1 was turned away: all 3 places of one network are taken" in caplog.messages
         for _, quiet in idle:
             quiet.close()
         alice.transport.want(bob.id, bob.url)  # dials until a place is free

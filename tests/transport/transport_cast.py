@@ -63,6 +63,11 @@ class Node:
     def on_disconnected(self, peer_id: bytes, reason: str) -> None:
         self._note("down", peer_id, reason)
 
+    def live(self, peer_id: bytes) -> Connection:
+        connection = self.transport.connection(peer_id)
+        assert connection is not None
+        return connection
+
     def heard(self, kind: str = "message") -> list[bytes | str]:
         return [detail for what, _, detail in self.story if what == kind]
 
