@@ -3,8 +3,9 @@
 `duties` is the one place that decides it; the daemon and the watchtower call the same function.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from itertools import chain, combinations, islice
 
 from channeld.core.channel import Channel, Phase, find_claim
 from channeld.core.claims import Claim, State
@@ -20,11 +21,16 @@ from channeld.core.effects import (
 )
 from channeld.core.errors import Rejected
 from channeld.core.events import ChallengeSeen, PartialSettlementSeen
+from channeld.core.payoff import is_void
 from channeld.core.records import Dispute, SignedPriceRecord
-from channeld.core.world import World, registered_in_time
+from channeld.core.world import World
 
 RETRY_S = 30
 """How often a channel in dispute is looked at: transactions may be lost or outbid."""
+
+MAX_EXPLANATIONS = 500
+"""How many orders of one second's registrations and a partial settlement are tried: each costs the hash
+of a claim list, a millisecond at most. All subsets of eight, or all pairs of thirty."""
 
 WORTH_WAITING_S = 3_600
 """A settlement waits this long for claims that are still open, rather than settle twice."""
@@ -77,8 +83,9 @@ def partial_settlement_seen(draft: Draft, event: PartialSettlementSeen, tools: T
     state = state_on_chain(channel, dispute)
     if state is None:
         return
-    left = [c for c in state.claims.values() if is_pending(c, draft.world, event.at_s)]
-    assert tools.claims_hash(left) == event.claims_hash, "what stays pending here is not what stays on chain"
+    left = _left_on_chain(state.claims.values(), event, draft.world, tools)
+    if left is None:
+        return
     draft.put(
         replace(
             dispute,
@@ -88,6 +95,24 @@ def partial_settlement_seen(draft: Draft, event: PartialSettlementSeen, tools: T
         )
     )
     look_after(draft, event.channel_id)
+
+
+def _left_on_chain(
+    claims: Collection[Claim], event: PartialSettlementSeen, world: World, tools: Toolbox
+) -> list[Claim] | None:
+    """The claims that a partial settlement has left, or None if none of our explanations has its hash.
+
+    A secret or a price of that very second may have come after it in the block; the hash tells. Attack
+    stopped: a peer that settles and registers in one block and thereby stops us.
+    """
+    present = {key for claim in claims for key in _evidence(claim) if _evidence_s(key, world) == event.at_s}
+    ordered = sorted(present, key=str)
+    subsets = chain.from_iterable(combinations(ordered, size) for size in range(len(ordered) + 1))
+    for later in islice(subsets, MAX_EXPLANATIONS):
+        left = [claim for claim in claims if is_pending(claim, world, event.at_s, later)]
+        if tools.claims_hash(left) == event.claims_hash:
+            return left
+    return None
 
 
 def look_after(draft: Draft, channel_id: bytes) -> None:
@@ -154,18 +179,46 @@ def state_on_chain(channel: Channel, dispute: Dispute) -> State | None:
     return None
 
 
-def is_pending(claim: Claim, world: World, at_s: int) -> bool:
-    """Whether the contract would leave a claim open at block time `at_s` (contracts/adjudicator.vy)."""
+_Evidence = bytes | tuple[bytes, int]
+"""What the registries are asked for: a hashlock, or (feed, expiry)."""
+
+
+def _evidence(claim: Claim) -> list[_Evidence]:
+    keys: list[_Evidence] = [] if claim.hashlock is None else [claim.hashlock]
+    return keys if claim.terms is None else [*keys, (claim.terms.feed, claim.terms.expiry_s)]
+
+
+def _evidence_s(key: _Evidence, world: World) -> int | None:
+    """Block time at which a registry got its entry; None if it has none."""
+    if isinstance(key, bytes):
+        return world.registered_s.get(key)
+    published = world.published.get(key)
+    return None if published is None else published.published_s
+
+
+def is_pending(claim: Claim, world: World, at_s: int, later: Collection[_Evidence] = ()) -> bool:
+    """Whether the contract would leave a claim open at block time `at_s` [contracts/claim_list.vy].
+
+    Judged by what the registries held then; `later` is what they got in that second but afterwards.
+    """
+
+    def seen_by(key: _Evidence, last_s: int) -> bool:
+        seen_s = _evidence_s(key, world)
+        return seen_s is not None and seen_s <= min(last_s, at_s) and key not in later
+
     terms = claim.terms
     if claim.hashlock is not None:
         if terms is not None and claim.deadline_s > terms.expiry_s:
             return False  # void
-        if not registered_in_time(world, claim.hashlock, claim.deadline_s):
-            return at_s <= claim.deadline_s
-    if terms is None:
+        if not seen_by(claim.hashlock, claim.deadline_s) and at_s > claim.deadline_s:
+            return False
+        if terms is None:
+            return not seen_by(claim.hashlock, claim.deadline_s)
+    if terms is None or is_void(terms):
         return False
-    published = world.published.get((terms.feed, terms.expiry_s))
-    return published is None and at_s <= terms.expiry_s + terms.grace_s
+    last_s = terms.expiry_s + terms.grace_s
+    priced = seen_by((terms.feed, terms.expiry_s), last_s) and at_s > terms.expiry_s
+    return not priced and at_s <= last_s
 
 
 def _longest_wait_s(pending: list[Claim], world: World) -> int:

@@ -12,7 +12,7 @@ from channeld.core.claims import Claim
 from channeld.core.draft import Draft, HubPolicy, Toolbox
 from channeld.core.effects import Notify
 from channeld.core.messages import ForwardTo
-from channeld.core.offers import fail_back, offer
+from channeld.core.offers import fail_back, has_room, offer
 from channeld.core.payoff import most
 from channeld.core.records import (
     ClaimRef,
@@ -71,7 +71,18 @@ def _refusal(
     # an onward deadline above ours would let the secret come when we can no longer collect.
     if order.deadline_s != claim.deadline_s or not leaves_room(draft, claim):
         return FailureCode.TOO_LATE
-    return None
+    if locks_too_long(draft, claim):
+        return FailureCode.TOO_FAR
+    return None if has_room(onward) else FailureCode.NO_CAPACITY
+
+
+def locks_too_long(draft: Draft, claim: Claim) -> bool:
+    """Whether a claim ties our money for longer than we allow.
+
+    Attacks stopped: two neighbours that freeze a hub's channel for years with a claim that neither of them
+    answers; a buyer whose premium leaves it months to decide whether it wants the option.
+    """
+    return claim.deadline_s > draft.world.now_s + draft.world.margins.longest_s
 
 
 def leaves_room(draft: Draft, claim: Claim) -> bool:
@@ -116,6 +127,8 @@ def return_option(draft: Draft, ref: ClaimRef, claim: Claim) -> bool:
         fail_back(draft, ref, Failure(FailureCode.NO_CHANNEL, premium.incoming.channel_id))
     elif not leaves_room(draft, claim):
         fail_back(draft, ref, Failure(FailureCode.TOO_LATE, premium.incoming.channel_id))
+    elif not has_room(onward):
+        fail_back(draft, ref, Failure(FailureCode.NO_CAPACITY, premium.incoming.channel_id))
     else:
         _carry(draft, ref, claim, premium.incoming.channel_id, claim.amount, b"", None)
         # One option for one premium: a second one under the same hashlock finds no leg any more.

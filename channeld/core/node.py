@@ -21,14 +21,12 @@ from channeld.core.channel import (
     receive_ack,
     receive_update,
     reestablish,
-    resend,
 )
 from channeld.core.closing import (
     close_offer_received,
     closing_due,
     offer_close,
     request_close,
-    resume_close,
     shutdown_received,
 )
 from channeld.core.disputing import (
@@ -39,7 +37,7 @@ from channeld.core.disputing import (
     partial_settlement_seen,
 )
 from channeld.core.draft import Draft, HeldUpdate, Tables, Toolbox, open_claims
-from channeld.core.effects import Disconnect, Notify, Send, SendCopy, SendSigned, WakeChannel
+from channeld.core.effects import Disconnect, Notify, Send, SendSigned, WakeChannel
 from channeld.core.errors import PeerViolation, Premature, Rejected
 from channeld.core.events import (
     ChallengeSeen,
@@ -82,7 +80,8 @@ from channeld.core.reactions import (
     queue_settlement,
     secret_learnt,
 )
-from channeld.core.records import ClaimRef, Dispute
+from channeld.core.reconnecting import peer_connected, peer_disconnected, recover, reestablished
+from channeld.core.records import ClaimRef, Dispute, SignedPriceRecord
 from channeld.core.trading import request_option
 
 HELD_RETRY_S = 1
@@ -112,9 +111,9 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
     draft = Draft(tables)
     match event:
         case PeerConnected(peer, address):
-            _peer_connected(draft, peer, address)
+            peer_connected(draft, peer, address)
         case PeerDisconnected(_, address):
-            _peer_disconnected(draft, address)
+            peer_disconnected(draft, address)
         case MessageReceived(peer, message):
             _message(draft, peer, message, tools)
         case ChannelOpened():
@@ -131,7 +130,9 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
         case SecretSeen(preimage):
             secret_learnt(draft, preimage)
         case PriceLearnt(record):
-            draft.put(record)
+            # The first one stands: signers that sign two values must not make us settle at both.
+            if draft.get(SignedPriceRecord, record.key) is None:
+                draft.put(record)
         case ClaimDue(claim):
             claim_due(draft, claim)
         case ChannelDue(channel_id):
@@ -192,26 +193,6 @@ def _required(draft: Draft, channel_id: bytes) -> Channel:
     return channel
 
 
-def _peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
-    for channel_id in draft.tables.channels_of.get(address, ()):
-        # Of a connection that this one replaces we may not have heard the end.
-        draft.went_offline.add(channel_id)
-        channel = draft.channel(channel_id)
-        if channel.peer != peer:
-            channel = replace(channel, peer=peer)
-            draft.put(channel)
-        if channel.phase not in (Phase.DISPUTED, Phase.CLOSED):
-            draft.emit(Send(peer, reestablish(channel)))
-
-
-def _peer_disconnected(draft: Draft, address: bytes) -> None:
-    for channel_id in draft.tables.channels_of.get(address, ()):
-        if draft.is_online(channel_id):
-            draft.went_offline.add(channel_id)
-            drop_unsigned_offers(draft, draft.channel(channel_id))
-            draft.emit(Notify("channel", channel_id))
-
-
 def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> None:
     if isinstance(message, Hello | PolicyAnnouncement | Relay | Complaint):
         return  # the daemon's business: they move no money
@@ -221,7 +202,7 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
     progress: Progress | None = None
     match message:
         case Reestablish():
-            _reestablished(draft, channel, message)
+            reestablished(draft, channel, message)
         case Update():
             _require_online(draft, channel)
             progress = _updated(draft, channel, message, tools)
@@ -237,7 +218,7 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
         case CloseOffer():
             close_offer_received(draft, channel, message, tools)
         case StateCopy():
-            _recover(draft, channel, message, tools)
+            recover(draft, channel, message, tools)
         case _:
             assert_never(message)
     if progress is not None and progress.channel is not channel:
@@ -280,66 +261,6 @@ def _require_online(draft: Draft, channel: Channel) -> None:
     """Before both have said what they hold, nobody may move the channel."""
     if not draft.is_online(channel.channel_id):
         raise PeerViolation(f"channel {channel.channel_id.hex()}: expected a reestablish message first")
-
-
-def _reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
-    announced = replace(channel.announced, a=theirs.deposit_a, b=theirs.deposit_b)
-    channel = replace(channel, announced=announced)
-    draft.put(channel)
-    if theirs.mine < channel.theirs.version:
-        # R12: the peer has lost what it signed; our copy lets it leave cooperatively.
-        copy = StateCopy(channel.channel_id, channel.theirs, channel.their_signature, b"")
-        draft.emit(SendCopy(channel.peer, copy))
-        return
-    if theirs.theirs > channel.mine.version:
-        return  # it says that we lost data: its StateCopy must prove it
-    again = resend(channel, theirs.theirs)
-    if again is not None:
-        draft.emit(SendSigned(channel.peer, again, channel.mine))
-    if not draft.is_online(channel.channel_id):
-        # It may have come before the peer knew the channel and been ignored there: say it again.
-        draft.emit(Send(channel.peer, reestablish(channel)))
-        draft.came_online.add(channel.channel_id)
-    resume_close(draft, channel)
-    draft.emit(Notify("channel", channel.channel_id))
-
-
-def _recover(draft: Draft, channel: Channel, copy: StateCopy, tools: Toolbox) -> None:
-    """Our own signature proves that we lost data: from here on only a cooperative close (R12)."""
-    state = copy.state
-    known = max(channel.mine.version, channel.theirs.version)
-    if channel.phase is Phase.CLOSED or state.version <= known:
-        return
-    if not tools.verify_own(channel.channel_id, state, copy.your_signature):
-        raise PeerViolation(f"state copy {state.version}: the signature on it is not ours")
-    if not tools.verify(channel.channel_id, state, copy.my_signature):
-        raise PeerViolation(f"state copy {state.version}: the signature on it is not the peer's")
-    # On chain it answers whatever older state stands there; the dispute goes on.
-    disputed = channel.phase is Phase.DISPUTED
-    channel = replace(
-        channel,
-        phase=Phase.DISPUTED if disputed else Phase.RECOVERED,
-        mine=state,
-        theirs=state,
-        their_signature=copy.my_signature,
-        unanswered=(),
-        waiting=(),
-        initiator=True,
-        close_until_s=0,
-        close_signature=b"",
-    )
-    draft.put(channel)
-    for claim in state.claims.values():
-        ref = ClaimRef(channel.channel_id, claim.claim_id)
-        if claim.hashlock is not None:
-            draft.index(claim.hashlock, ref)
-        claim_due(draft, ref)
-    if disputed:
-        look_after(draft, channel.channel_id)
-    else:
-        draft.emit(Send(channel.peer, reestablish(channel)), Send(channel.peer, Shutdown(channel.channel_id)))
-        draft.came_online.add(channel.channel_id)
-    draft.emit(Notify("channel", channel.channel_id))
 
 
 def _channel_opened(draft: Draft, event: ChannelOpened) -> None:

@@ -12,7 +12,7 @@ from channeld.core.channel import Channel, claim_of, enqueue, find_claim
 from channeld.core.claims import Claim, OptionTerms
 from channeld.core.draft import Draft
 from channeld.core.effects import RegisterSecret, WakeClaim
-from channeld.core.operations import Add, Fail, Fulfil
+from channeld.core.operations import MAX_OPERATIONS, Add, Fail, Fulfil
 from channeld.core.records import ClaimRef, Failure, Secret
 from channeld.core.world import registered_in_time
 
@@ -34,6 +34,14 @@ def offer(
     draft.index(hashlock, ref)
     draft.emit(WakeClaim(deadline_s + draft.world.margins.reorg_s + 1, ref))
     return ref
+
+
+def has_room(channel: Channel) -> bool:
+    """Whether one more offer may wait: no batch could carry more, and what waits is rewritten at each step.
+
+    Attack stopped: many neighbours that fill one stuck channel's queue until it no longer fits its record.
+    """
+    return len(channel.waiting) < MAX_OPERATIONS
 
 
 def answer_is_queued(channel: Channel, claim_id: int) -> bool:

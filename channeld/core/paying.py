@@ -10,7 +10,7 @@ from channeld.core.errors import Rejected
 from channeld.core.events import PaymentRequested
 from channeld.core.forwarding import leaves_room
 from channeld.core.messages import Deliver
-from channeld.core.offers import fail_back, offer, release_secret
+from channeld.core.offers import fail_back, has_room, offer, release_secret
 from channeld.core.records import (
     ClaimRef,
     Failure,
@@ -19,6 +19,8 @@ from channeld.core.records import (
     InvoiceStatus,
     Payment,
     PaymentStatus,
+    Secret,
+    Trade,
 )
 
 
@@ -33,6 +35,8 @@ def require_ready(draft: Draft, channel_id: bytes) -> Channel:
         raise Rejected(f"channel {channel_id.hex()} is {channel.phase.name.lower()}, expected open")
     if not draft.is_online(channel_id):
         raise Rejected(f"the peer of channel {channel_id.hex()} is not connected")
+    if not has_room(channel):
+        raise Rejected(f"channel {channel_id.hex()} has {len(channel.waiting)} operations waiting; try later")
     return channel
 
 
@@ -40,7 +44,9 @@ def request_payment(draft: Draft, event: PaymentRequested) -> None:
     """Offer a payment along a chosen route. Raises Rejected if it is under way already."""
     if draft.get(Payment, event.hashlock) is not None:
         raise Rejected(f"a payment with hash {event.hashlock.hex()} is already under way")
-    if event.hashlock in draft.world.registered_s:
+    known = draft.get(Secret, event.hashlock) is not None or draft.get(Trade, event.hashlock) is not None
+    # Whoever knows the secret collects: a payment under a hash that is not the payee's alone is lost.
+    if known or event.hashlock in draft.world.registered_s:
         raise Rejected(f"the secret of {event.hashlock.hex()} is public already; ask for a new invoice")
     require_ready(draft, event.channel_id)
     claim = offer(

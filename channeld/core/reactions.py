@@ -15,7 +15,7 @@ from channeld.core.effects import Notify, PublishPrice, RegisterSecret, WakeClai
 from channeld.core.errors import PeerViolation
 from channeld.core.forwarding import abandon_unsigned, forward, forward_fulfilled, forward_gone, return_option
 from channeld.core.messages import Deliver, ForwardTo, ReturnOption, WriteOption
-from channeld.core.offers import answer_is_queued, fail_back, fulfil, release_secret
+from channeld.core.offers import answer_is_queued, fail_back, fulfil, owed_claim, release_secret
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
 from channeld.core.paying import deliver, payment_gone, payment_succeeded
 from channeld.core.records import ClaimRef, Failure, FailureCode, Secret, SignedPriceRecord
@@ -124,6 +124,8 @@ def _owed_claim_gone(draft: Draft, before: Channel, claim_id: int, failure: Fail
 def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tools: Toolbox) -> None:
     """The peer owes us a new claim: take it, carry it on, or let it go."""
     assert claim.hashlock is not None
+    if owed_claim(draft, ref) is None:
+        return  # added and expired in one batch
     draft.index(claim.hashlock, ref)
     if draft.channel(ref.channel_id).phase is not Phase.OPEN:
         fail_back(draft, ref, Failure(FailureCode.CLOSING, ref.channel_id))

@@ -37,6 +37,7 @@ class FailureCode(IntEnum):
     DEADLINE_PASSED = 10  #    nobody revealed the secret in time
     CLOSING = 11
     CLOCK = 12  #              the node does not trust its clock at present
+    TOO_FAR = 13  #            the deadline would lock money for longer than the node allows
 
 
 @dataclass(frozen=True, slots=True)

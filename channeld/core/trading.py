@@ -12,9 +12,9 @@ from channeld.core.draft import Draft
 from channeld.core.effects import Notify
 from channeld.core.errors import Rejected
 from channeld.core.events import OptionRequested
-from channeld.core.forwarding import leaves_room
+from channeld.core.forwarding import leaves_room, locks_too_long
 from channeld.core.messages import WriteOption
-from channeld.core.offers import fail_back, offer, release_secret
+from channeld.core.offers import fail_back, has_room, offer, release_secret
 from channeld.core.paying import require_ready
 from channeld.core.records import (
     ClaimRef,
@@ -72,6 +72,12 @@ def premium_arrived(draft: Draft, ref: ClaimRef, claim: Claim, order: WriteOptio
     if not leaves_room(draft, claim) or claim.deadline_s > quote.leg.terms.expiry_s:
         fail_back(draft, ref, Failure(FailureCode.TOO_LATE))
         return
+    if locks_too_long(draft, claim):
+        fail_back(draft, ref, Failure(FailureCode.TOO_FAR))
+        return
+    if not has_room(channel):
+        fail_back(draft, ref, Failure(FailureCode.NO_CAPACITY, ref.channel_id))
+        return
     if draft.get(Trade, claim.hashlock) is not None:
         fail_back(draft, ref, Failure(FailureCode.UNKNOWN_HASH))
         return
@@ -110,13 +116,19 @@ def option_arrived(draft: Draft, ref: ClaimRef, claim: Claim) -> bool:
         or ref.channel_id != premium_claim.channel_id
     ):
         fail_back(draft, ref, Failure(FailureCode.WRONG_TERMS))
-    elif draft.world.now_s + draft.world.margins.register_s > claim.deadline_s:
+    elif not _can_reveal(draft, claim):
         fail_back(draft, ref, Failure(FailureCode.TOO_LATE))
     else:
         draft.put(replace(trade, status=TradeStatus.BOUND, option_claim=ref))
         draft.emit(Notify("trade", trade.hashlock))
         release_secret(draft, trade.preimage)
     return True
+
+
+def _can_reveal(draft: Draft, claim: Claim) -> bool:
+    """Whether the secret of an option can still reach its writer before it would be refused as late."""
+    margins = draft.world.margins
+    return draft.world.now_s + margins.register_s + margins.skew_s <= claim.deadline_s
 
 
 def trade_bound(draft: Draft, hashlock: bytes, preimage: bytes) -> None:

@@ -186,7 +186,9 @@ class _Builder:
         secrets, prices = RegisteredSecrets(self._journal), PublishedPrices(self._journal)
         payment = config.payment
         tables = Tables(
-            margins=Margins(payment.secret_margin_s, payment.reorg_margin_s),
+            margins=Margins(
+                payment.secret_margin_s, payment.reorg_margin_s, longest_s=payment.max_deadline_s
+            ),
             registered_s=secrets,
             published=prices,
         )
