@@ -25,6 +25,7 @@ from channeld.services.devchain.wallet import sign_transaction
 
 START_S = 1_800_000_000
 GWEI = 10**9
+JSON = {"Content-Type": "application/json"}
 
 
 @cache
@@ -116,7 +117,7 @@ class Client:
 
     async def post(self, body: bytes) -> tuple[int, Any]:
         """Status and decoded answer (None if there is no body)."""
-        async with self._session.post(self._url, data=io.BytesIO(body)) as response:
+        async with self._session.post(self._url, data=io.BytesIO(body), headers=JSON) as response:
             content = await response.read()
             return response.status, json.loads(content) if content[:1] in (b"{", b"[") else None
 
