@@ -5,20 +5,19 @@ batches grow with load, and an idle node answers at once.
 """
 
 import asyncio
-import heapq
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
-from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived
+from channeld.core.events import Event, MessageReceived
 from channeld.core.node import flush, harvest, step, wake_all
 from channeld.daemon.clock import ChainClock
+from channeld.daemon.timers import Timers
 from channeld.wire.records import RECORD_KINDS, decode_record, encode_record, kind_of
 
 log = logging.getLogger(__name__)
@@ -70,8 +69,7 @@ class Engine:
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._timers: list[tuple[int, int, Event]] = []
-        self._order = count()
+        self._timers = Timers()
 
     def restore(self) -> None:
         """Fill the tables from the journal and look at everything that is open."""
@@ -118,7 +116,8 @@ class Engine:
         """Everything that waits, one commit, then the effects."""
         self.tables.now_s = self.clock.now_s
         self.tables.clock_trusted = self.clock.trusted
-        self._ring()
+        for event in self._timers.ring(self.tables.now_s):
+            self.post(event)
         if not self._queue:
             self._work.clear()
             return
@@ -170,24 +169,20 @@ class Engine:
             done.append(item.done)
 
     def _commit(self, draft: Draft, drafts: list[Draft]) -> None:
+        for hashlock, refs in draft.refs.items():
+            for ref in self.tables.refs_of_hash.get(hashlock, ()):
+                if ref not in refs:
+                    self._timers.forget(ref)
         self.tables.commit(draft)
         drafts.append(draft)
 
     def _run(self, effect: Effect) -> None:
         if isinstance(effect, WakeClaim):
-            self.wake(effect.at_s, ClaimDue(effect.claim))
+            self._timers.set(effect.at_s, effect.claim)
         elif isinstance(effect, WakeChannel):
-            self.wake(effect.at_s, ChannelDue(effect.channel_id))
+            self._timers.set(effect.at_s, effect.channel_id)
         else:
             self._act(effect)
-
-    def wake(self, at_s: int, event: Event) -> None:
-        """Post an event when the chain's clock shows `at_s`."""
-        heapq.heappush(self._timers, (at_s, next(self._order), event))
-
-    def _ring(self) -> None:
-        while self._timers and self._timers[0][0] <= self.tables.now_s:
-            self.post(heapq.heappop(self._timers)[2])
 
     def fail_waiting(self, error: Exception) -> None:
         """Tell everybody who waits for an answer that none will come."""

@@ -11,7 +11,7 @@ from channeld.core.claims import Claim
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
 from channeld.core.events import QuoteGiven
 from channeld.core.messages import QuoteReply, QuoteRequest, Relay
-from channeld.core.payoff import most
+from channeld.core.payoff import is_void, most
 from channeld.core.records import OptionLeg, Quote
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
@@ -82,7 +82,12 @@ class QuoteDesk:
 
     def heard(self, message: Relay, peering: Peering) -> None:
         """A relayed message reached its end here."""
-        body = decode_relay_body(message.body)
+        try:
+            body = decode_relay_body(message.body)
+        except PeerViolation as violation:
+            # Written by somebody far away: no reason to part from the neighbour who passed it on.
+            log.debug("a relayed message that cannot be read: %s", violation)
+            return
         if isinstance(body, QuoteReply):
             waiting = self._questions.get(body.request_id)
             if waiting is not None and not waiting.done():
@@ -112,6 +117,8 @@ class QuoteDesk:
         feed = self._feeds.settings_of(terms.feed)
         if not settings.quoting:
             raise Rejected("this node writes no options")
+        if is_void(terms):
+            raise Rejected("these terms are void: strike, cap or floor are out of bounds")
         if feed is None or feed.pair not in settings.underlyings:
             raise Rejected("this node does not write options on this feed")
         asset = next((asset for asset in self._config.asset if asset.address == request.asset), None)
