@@ -22,6 +22,7 @@ from channeld.core.effects import (
 from channeld.core.errors import Rejected
 from channeld.core.events import ChallengeSeen, PartialSettlementSeen
 from channeld.core.payoff import is_void
+from channeld.core.reactions import PUBLISH_MARGIN_S
 from channeld.core.records import Dispute, SignedPriceRecord
 from channeld.core.world import World
 
@@ -123,7 +124,7 @@ def look_after(draft: Draft, channel_id: bytes) -> None:
         return
     prices = {
         key: record
-        for claim in (c for state in channel.enforceable for c in state.claims.values())
+        for claim in _enforceable_claims(channel)
         if claim.terms is not None
         and (record := draft.get(SignedPriceRecord, key := _price_key(claim))) is not None
     }
@@ -148,9 +149,16 @@ def duties(
     if world.now_s < dispute.expires_s:
         # Attack stopped: an old state on chain. The newest that the peer signed answers it, in the one
         # window there is.
+        urgent = [
+            PublishPrice(price)
+            for price in prices
+            if _is_wanted(price, _enforceable_claims(channel), world)
+            and price.expiry_s + price.feed[31] * 3600 < dispute.expires_s + PUBLISH_MARGIN_S
+        ]
+        # A grace that ends before the window does would void an option while we wait.
         if dispute.version < channel.theirs.version:
-            return [SubmitResponse(channel.channel_id, channel.theirs, channel.their_signature)]
-        return []
+            return [SubmitResponse(channel.channel_id, channel.theirs, channel.their_signature), *urgent]
+        return urgent
     state = state_on_chain(channel, dispute)
     if state is None:
         return []
@@ -164,6 +172,10 @@ def duties(
     if not pending or (resolved and _longest_wait_s(pending, world) > WORTH_WAITING_S):
         todo.append(SubmitSettlement(channel.channel_id, state, dispute.salt))
     return todo
+
+
+def _enforceable_claims(channel: Channel) -> list[Claim]:
+    return [claim for state in channel.enforceable for claim in state.claims.values()]
 
 
 def state_on_chain(channel: Channel, dispute: Dispute) -> State | None:

@@ -81,7 +81,7 @@ from channeld.core.reactions import (
     secret_learnt,
 )
 from channeld.core.reconnecting import peer_connected, peer_disconnected, recover, reestablished
-from channeld.core.records import ClaimRef, Dispute, SignedPriceRecord
+from channeld.core.records import ClaimRef, Dispute, Secret, SignedPriceRecord
 from channeld.core.trading import request_option
 
 HELD_RETRY_S = 1
@@ -101,6 +101,8 @@ def harvest(tables: Tables, message: Message) -> Draft:
                 continue
             hashlock = sha256(operation.preimage).digest()
             claims = [state.claims.get(operation.claim_id) for state in channel.enforceable]
+            if draft.get(Secret, hashlock) is not None:
+                continue  # said before: whatever it opens is being collected
             if any(claim is not None and claim.hashlock == hashlock for claim in claims):
                 secret_learnt(draft, operation.preimage)
     return draft

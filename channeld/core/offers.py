@@ -99,6 +99,8 @@ def fulfil(draft: Draft, ref: ClaimRef, preimage: bytes) -> None:
     assert claim.hashlock is not None
     if channel.phase.signs_states and not answer_is_queued(channel, ref.claim_id):
         draft.put(enqueue(channel, Fulfil(ref.claim_id, preimage)))
+    if claim.terms is not None and draft.world.now_s < claim.terms.expiry_s:
+        draft.emit(WakeClaim(claim.terms.expiry_s, ref))
     wake_s = claim.deadline_s - draft.world.margins.register_s
     if registered_in_time(draft.world, claim.hashlock, claim.deadline_s):
         return

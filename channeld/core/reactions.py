@@ -244,6 +244,10 @@ def _owed_to_us_due(draft: Draft, ref: ClaimRef, claim: Claim) -> None:
     secret = draft.get(Secret, claim.hashlock)
     if secret is not None:
         fulfil(draft, ref, secret.preimage)
+    # The peer may never take the secret off-chain: the option lives all the same, and its price must
+    # reach the chain within the grace.
+    if claim.terms is not None and registered_in_time(draft.world, claim.hashlock, claim.deadline_s):
+        _option_due(draft, draft.channel(ref.channel_id), claim)
 
 
 def _option_due(draft: Draft, channel: Channel, claim: Claim) -> None:
@@ -252,6 +256,8 @@ def _option_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     assert terms is not None
     world = draft.world
     ref = ClaimRef(channel.channel_id, claim.claim_id)
+    if channel.phase is Phase.CLOSED:
+        return
     if world.now_s < terms.expiry_s:
         draft.emit(WakeClaim(terms.expiry_s, ref))
         return
