@@ -149,7 +149,7 @@ def duties(
     if world.now_s < dispute.expires_s:
         # Attack stopped: an old state on chain. The newest that the peer signed answers it, in the one
         # window there is.
-        urgent = [
+        urgent: list[Effect] = [
             PublishPrice(price)
             for price in prices
             if _is_wanted(price, _enforceable_claims(channel), world)
