@@ -138,6 +138,8 @@ class Actor:
         channel = self._tables.records[Channel].get(channel_id)
         if not isinstance(channel, Channel):
             return
+        if channel.peer:
+            self._peering.welcome(channel.peer)
         announcement = self._gossip.own(channel)
         if announcement is None:
             return

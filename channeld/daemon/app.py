@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -77,8 +78,19 @@ async def _main(config: Config, signer: Signer, on_commit: OnCommit | None) -> N
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stopping.set)
+        bugs: list[BaseException] = []
+
+        def broken(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            """A callback failed in a way that nobody expected: stop before it costs money."""
+            loop.default_exception_handler(context)
+            bugs.append(context.get("exception") or RuntimeError(str(context.get("message"))))
+            daemon.stopping.set()
+
+        loop.set_exception_handler(broken)
         await daemon.stopping.wait()
         log.info("stopping")
+        if bugs:
+            raise bugs[0]
 
 
 @asynccontextmanager

@@ -69,12 +69,16 @@ class Peering:
         self._peers: dict[bytes, _Peer] = {}
         self.known: dict[bytes, KnownPeer] = {}
         self._by_address: dict[bytes, bytes] = {}
+        self._welcome: set[bytes] = set()
 
     def restore(self) -> None:
-        """Dial the peers that the journal remembers."""
+        """Dial the peers that the journal remembers, and expect those who dial us."""
         for node_id, row in self._journal.load("peer"):
             url, alias = msgpack.unpackb(row)
             self.remember(KnownPeer(node_id, url, alias), durable=False)
+        for channel in self._engine.tables.channels():
+            if channel.peer:
+                self.welcome(channel.peer)
 
     def remember(self, peer: KnownPeer, *, durable: bool = True) -> None:
         """Stay connected to a peer, from now on and after a restart."""
@@ -83,6 +87,13 @@ class Peering:
         if durable:
             self._journal.commit([Put("peer", peer.node_id, msgpack.packb((peer.url, peer.alias)))])
         self.transport.want(peer.node_id, peer.url or None)
+
+    def welcome(self, node_id: bytes) -> None:
+        """Always have room for the other end of a channel, whoever dials."""
+        if node_id not in self.known and node_id not in self._welcome:
+            self._welcome.add(node_id)
+            self._by_address[address_of(node_id)] = node_id
+            self.transport.want(node_id, None)
 
     def forget(self, node_id: bytes) -> None:
         """Dial a peer no more."""
