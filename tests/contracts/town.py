@@ -12,6 +12,8 @@ from bench.evm import ETH, Arena, Channel, Contract, Court, Mined, Party, Revert
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
 from channeld.wire.eip712 import Feed, keccak, price_digest
 from contracts.artifacts import erc20_test_token
+from tests.contracts import typed_data
+from tests.contracts.valuation import chain_of, read_list
 
 PERIOD_S = 86_400
 HOUR_S = 3_600
@@ -69,6 +71,10 @@ class Town:
     def wait(self, seconds: int) -> None:
         self.arena.now_s += seconds
 
+    def wait_until(self, instant_s: int) -> None:
+        assert instant_s >= self.arena.now_s
+        self.arena.now_s = instant_s
+
     # -- channels --
 
     def channel(self, one: Party = alice, other: Party = bob, asset: bytes = ETH, **what: int) -> Channel:
@@ -121,6 +127,21 @@ class Town:
         """Challenge and let the window pass."""
         salt = self.challenge(channel.a, channel, state)
         self.wait(channel.params.challenge_period_s)
+        return salt
+
+    def sign_words(self, channel: Channel, version: int, net: int, words: bytes) -> tuple[object, ...]:
+        """The arguments of challenge for claims given as words, in any order and shape."""
+        claims = chain_of(list(read_list(words)))
+        fields = {"channel": channel.id, "version": version, "net": net, "claims": claims}
+        struct = typed_data.hash_struct("State", typed_data.STATE, fields)
+        digest = keccak(b"\x19\x01" + self.court.domain + struct)
+        return channel.words, version, net, claims, channel.a.sign(digest), channel.b.sign(digest)
+
+    def dispute_words(self, channel: Channel, net: int, words: bytes, version: int = 1) -> bytes:
+        """Challenge with such claims and let the window pass; the salt."""
+        mined = self.court.send(channel.a, "challenge", *self.sign_words(channel, version, net, words))
+        self.wait(channel.params.challenge_period_s)
+        salt: bytes = mined.event("Challenged")["salt"]
         return salt
 
     def leave(self, channel: Channel, state: State) -> Mined:

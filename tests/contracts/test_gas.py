@@ -1,0 +1,26 @@
+"""Gas is part of the contract: a change of more than half a per cent is made deliberately or not at all."""
+
+import json
+
+import pytest
+
+from bench.gas import GAS_FILE, LIMITS, measure
+
+TOLERANCE = 0.005
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, int]:
+    return measure()
+
+
+def test_the_committed_figures_are_those_of_the_committed_bytecode(measured: dict[str, int]) -> None:
+    committed = json.loads(GAS_FILE.read_text())
+    assert committed.keys() == measured.keys()
+    for key, gas in measured.items():
+        assert gas == pytest.approx(committed[key], rel=TOLERANCE), f"{key}: python -m bench gas --write"
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_every_mark_is_kept(measured: dict[str, int], key: str) -> None:
+    assert measured[key] <= LIMITS[key]
