@@ -11,8 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
-from bench.evm import ETH, Arena, Channel, Contract, Court, Party, party, with_claims
+from bench.evm import Arena, Channel, Contract, Court, Party, party, with_claims
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
+from channeld.core.identity import ETH
 from channeld.wire.eip712 import Feed, price_digest
 from contracts.artifacts import erc20_test_token
 
@@ -99,7 +100,7 @@ class Scene:
 
 def deposits(scene: Scene) -> dict[str, int]:
     """open_* and deposit_*: the first deposit opens; the second is the other side's."""
-    gas = {}
+    gas: dict[str, int] = {}
     for name, asset in (("eth", ETH), ("erc20", scene.token.address)):
         channel = scene.channel(asset)
         gas[f"open_{name}"] = scene.court.deposit(channel.a, channel, channel.a, DEPOSIT).gas
@@ -109,7 +110,7 @@ def deposits(scene: Scene) -> dict[str, int]:
 
 def closes(scene: Scene) -> dict[str, int]:
     """close_*: one party sends what the other has signed."""
-    gas = {}
+    gas: dict[str, int] = {}
     for name, asset in (("eth", ETH), ("erc20", scene.token.address)):
         channel = scene.funded(asset)
         until_s = scene.arena.now_s + 3_600
@@ -121,7 +122,7 @@ def closes(scene: Scene) -> dict[str, int]:
 
 def disputes(scene: Scene) -> dict[str, int]:
     """challenge, respond and settle_* of states without claims."""
-    gas = {}
+    gas: dict[str, int] = {}
     for name, asset in (("eth", ETH), ("erc20", scene.token.address)):
         channel = scene.funded(asset)
         old, new = State(4_001, DEPOSIT // 9), State(4_002, DEPOSIT // 7)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from bench.evm import ETH
 from channeld.core.claims import State
-from channeld.core.identity import ChannelParams
+from channeld.core.identity import ETH, ChannelParams
 from channeld.wire.eip712 import channel_id
 from tests.contracts.town import PURSE, Town, alice, bob, carol, refused
 

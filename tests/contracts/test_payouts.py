@@ -2,8 +2,9 @@
 
 import pytest
 
-from bench.evm import ETH, Channel, Contract, Party, call_data
+from bench.evm import Channel, Contract, Party, call_data
 from channeld.core.claims import State
+from channeld.core.identity import ETH
 from tests.contracts.hostile.build import hostile
 from tests.contracts.town import CAST, PURSE, Town, alice, bob, carol, mallory, refused
 

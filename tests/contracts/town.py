@@ -8,8 +8,9 @@ from hashlib import sha256
 
 import pytest
 
-from bench.evm import ETH, Arena, Channel, Contract, Court, Mined, Party, Reverted, party
+from bench.evm import Arena, Channel, Contract, Court, Mined, Party, Reverted, party
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
+from channeld.core.identity import ETH
 from channeld.wire.eip712 import Feed, keccak, price_digest
 from contracts.artifacts import erc20_test_token
 from tests.contracts import typed_data
