@@ -185,10 +185,11 @@ def is_gone(channel: Channel, claim_id: int) -> bool:
     )
 
 
-def propose(channel: Channel, world: World) -> tuple[Progress, Update | None]:
+def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress, Update | None]:
     """Sign the waiting operations, as many as are legal, on top of `theirs` (R2, R3).
 
-    Operations that have become illegal (an answer to a claim that is gone, a claim that we can no
+    `refused` is the version of a proposal of the peer that we do not take: ours goes above it (R8), or
+    the peer, who may not sign another before it is answered, would wait for ever. Operations that have become illegal (an answer to a claim that is gone, a claim that we can no
     longer cover) are dropped and reported; without any legal one nothing is signed.
     """
     if not channel.waiting or not channel.answered or not channel.phase.signs_states:
@@ -203,7 +204,7 @@ def propose(channel: Channel, world: World) -> tuple[Progress, Update | None]:
             dropped.append(operation)
         else:
             proposed.append(operation)
-    version = child_version(channel.theirs.version, channel.me)
+    version = child_version(max(channel.theirs.version, refused), channel.me)
     assert version <= MAX_VERSION, "versions are used up; the channel must be closed"
     state = draft.finish(version)
     rest = channel.waiting[MAX_OPERATIONS:]
@@ -284,7 +285,9 @@ def receive_update(channel: Channel, update: Update, world: World, verify: Verif
             f"(ours is {channel.mine.version}, yours {channel.theirs.version})"
         )
     expected = child_version(update.parent, peer)
-    if update.version != expected:
+    # R8: or it refuses our proposal by a higher version without it. No other leaps: versions are finite.
+    refusal = 0 if on_mine or channel.answered else child_version(channel.mine.version, peer)
+    if update.version not in (expected, refusal):
         raise PeerViolation(
             f"update: expected version {expected} on parent {update.parent}, got {update.version}"
         )

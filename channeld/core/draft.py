@@ -52,7 +52,7 @@ class HubPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HeldUpdate:
-    """A batch that came before what it rests on did; looked at again from `again_s` (chain's time) on."""
+    """A batch that came at the wrong time; looked at again from `again_s` (chain's time) on."""
 
     update: Update
     again_s: int
@@ -83,7 +83,7 @@ class Tables:
     `registered_s` and `published` are complete up to block time `confirmed_s`: whoever feeds them sets it
     after the events of each confirmed block. While the chain's clock and ours disagree (`clock_trusted`
     is False) no new risk is taken. What follows from the records (`refs_of_hash`), belongs to a
-    connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came too early)
+    connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong time)
     or lives for seconds (`quotes`) is not durable.
     """
 

@@ -16,10 +16,9 @@ class PeerViolation(ChanneldError):
     """A peer sent what no correct node would send; the connection is dropped, the channel kept."""
 
 
-class Premature(PeerViolation):
-    """A peer was faster than us: what its message rests on (a block, a price) may not have reached us yet.
-
-    The message is kept and looked at again; nobody is to blame.
+class Untimely(PeerViolation):
+    """What came would be right at another time: a block or a price has not reached us yet, or it was
+    signed in time and came late. It is kept and looked at again; nobody is to blame.
     """
 
 

@@ -38,7 +38,7 @@ from channeld.core.disputing import (
 )
 from channeld.core.draft import Draft, HeldUpdate, Tables, Toolbox, open_claims
 from channeld.core.effects import Disconnect, Notify, Send, SendSigned, WakeChannel
-from channeld.core.errors import PeerViolation, Premature, Rejected
+from channeld.core.errors import PeerViolation, Untimely, Rejected
 from channeld.core.events import (
     ChallengeSeen,
     ChannelDue,
@@ -85,7 +85,7 @@ from channeld.core.records import ClaimRef, Dispute, Secret, SignedPriceRecord
 from channeld.core.trading import request_option
 
 HELD_RETRY_S = 1
-"""How often an update that came too early is looked at again: a block or a price is seconds away."""
+"""How often an update that came at the wrong time is looked at again: a block or a price is seconds away."""
 
 
 def harvest(tables: Tables, message: Message) -> Draft:
@@ -172,7 +172,8 @@ def flush(tables: Tables, channel_id: bytes, tools: Toolbox) -> Draft:
     channel = draft.get(Channel, channel_id)
     if channel is None or not draft.is_online(channel_id):
         return draft
-    progress, update = propose(channel, tables)
+    held = tables.held.get(channel_id)
+    progress, update = propose(channel, tables, 0 if held is None else held.update.version)
     if progress.channel is not channel:
         progress_made(draft, channel, progress, tools)
         channel = draft.channel(channel_id)
@@ -228,14 +229,14 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
 
 
 def _updated(draft: Draft, channel: Channel, update: Update, tools: Toolbox) -> Progress:
-    """Take a batch; keep one that rests on what has not reached us yet, and look again soon.
+    """Take a batch; keep one that came at the wrong time, and look again soon.
 
     At most one is kept for each channel: its sender may sign nothing else before it is answered.
     """
     channel_id = channel.channel_id
     try:
         progress = receive_update(channel, update, draft.world, tools.verify)
-    except Premature:
+    except Untimely:
         again_s = draft.world.now_s + HELD_RETRY_S
         draft.held[channel_id] = HeldUpdate(update, again_s)
         draft.emit(WakeChannel(again_s, channel_id))
@@ -245,7 +246,7 @@ def _updated(draft: Draft, channel: Channel, update: Update, tools: Toolbox) -> 
 
 
 def _look_again(draft: Draft, channel: Channel, tools: Toolbox) -> None:
-    """An update that came too early may be in time now, or turn out to be wrong after all."""
+    """An update that came at the wrong time may be right now, or turn out to be wrong after all."""
     held = draft.tables.held.get(channel.channel_id)
     if held is None or draft.world.now_s < held.again_s:
         return

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import assert_never
 
 from channeld.core.claims import Claim, Side, State, require_legal_terms
-from channeld.core.errors import PeerViolation, Premature
+from channeld.core.errors import PeerViolation, Untimely
 from channeld.core.payoff import group_payout
 from channeld.core.world import World, expired_unregistered, registered_in_time, settlement_price
 
@@ -178,13 +178,13 @@ class StateDraft:
 
     def _require_early(self, claim: Claim, world: World) -> None:
         if world.now_s + world.margins.register_s + self._slack_s(world) > claim.deadline_s:
-            raise PeerViolation(
+            raise Untimely(
                 f"fulfil: claim {claim.claim_id} came at {world.now_s}, "
                 f"later than {world.margins.register_s} s before its deadline {claim.deadline_s}"
             )
         # After a start, or when the node hides blocks, our time lags: what looks early may be late.
         if not self._ours and not world.clock_trusted:
-            raise Premature(f"fulfil: claim {claim.claim_id} came while our clock is not trusted")
+            raise Untimely(f"fulfil: claim {claim.claim_id} came while our clock is not trusted")
 
     def _expire(self, claim: Claim, world: World) -> None:
         assert claim.hashlock is not None
@@ -226,6 +226,6 @@ class StateDraft:
 
 
 def _too_soon(world: World, from_s: int, why: str) -> PeerViolation:
-    """Premature if a sender that sees the chain or a price before us may be right; else a violation."""
+    """Untimely if a sender that sees the chain or a price before us may be right; else a violation."""
     honest = world.now_s + world.margins.skew_s > from_s
-    return Premature(why) if honest else PeerViolation(why)
+    return Untimely(why) if honest else PeerViolation(why)
