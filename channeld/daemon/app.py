@@ -55,14 +55,15 @@ FIRST_BLOCK = 0
 OnCommit = Callable[[int], None]
 
 
-def run(config: Config, signer: Signer, on_commit: OnCommit | None = None) -> None:
+def run(config: Config, signer: Signer, on_commit: OnCommit | None = None, *, offline: bool = False) -> None:
     """Run a daemon in the foreground until it is stopped (SIGINT, SIGTERM, API).
 
     Raises Rejected for a configuration that cannot work, OperationalError if chain, disk or network
-    end it. `on_commit` is called after each durable commit; tests kill the process there.
+    end it. `offline`: talk to the chain alone and to no peer, to leave from wherever one is. `on_commit`
+    is called after each durable commit; tests kill the process there.
     """
     _log_to(config.node.log_file, config.node.log_level)
-    uvloop.run(_main(config, signer, on_commit))
+    uvloop.run(_main(config, signer, on_commit, offline))
 
 
 def _log_to(path: Path | None, level: str) -> None:
@@ -73,8 +74,8 @@ def _log_to(path: Path | None, level: str) -> None:
     )
 
 
-async def _main(config: Config, signer: Signer, on_commit: OnCommit | None) -> None:
-    async with running(config, signer, on_commit) as daemon:
+async def _main(config: Config, signer: Signer, on_commit: OnCommit | None, offline: bool) -> None:
+    async with running(config, signer, on_commit, offline=offline) as daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stopping.set)
@@ -94,7 +95,9 @@ async def _main(config: Config, signer: Signer, on_commit: OnCommit | None) -> N
 
 
 @asynccontextmanager
-async def running(config: Config, signer: Signer, on_commit: OnCommit | None = None) -> AsyncIterator[Daemon]:
+async def running(
+    config: Config, signer: Signer, on_commit: OnCommit | None = None, *, offline: bool = False
+) -> AsyncIterator[Daemon]:
     """A daemon that works while the block runs. Leaving ends connections and tasks, in order."""
     if config.chain.adjudicator is None:
         raise Rejected("expected [chain] adjudicator to name the contract that holds the channels")
@@ -115,7 +118,7 @@ async def running(config: Config, signer: Signer, on_commit: OnCommit | None = N
         daemon, submitter = builder.build(transactor, oracles)
         stack.push_async_callback(submitter.close)
         async with asyncio.TaskGroup() as group:
-            tasks = await _start(config, signer, daemon, rpc, group, stack)
+            tasks = await _start(config, signer, daemon, rpc, group, stack, offline)
             try:
                 yield daemon
             finally:
@@ -132,6 +135,7 @@ async def _start(
     rpc: RpcClient,
     group: asyncio.TaskGroup,
     stack: AsyncExitStack,
+    offline: bool,
 ) -> list[asyncio.Task[None]]:
     """Restore, then listen, dial, follow the chain and serve the API. Any task that fails ends all."""
     daemon.engine.restore()
@@ -141,9 +145,10 @@ async def _start(
         group.create_task(daemon.watch.run(start), name="chain"),
         group.create_task(follow_prices(daemon.engine, daemon.feeds), name="prices"),
     ]
-    transport = daemon.peering.transport
-    daemon.listen_port = await transport.listen(config.peer.listen_host, config.peer.listen_port)
-    daemon.peering.restore()
+    if not offline:
+        transport = daemon.peering.transport
+        daemon.listen_port = await transport.listen(config.peer.listen_host, config.peer.listen_port)
+        daemon.peering.restore()
     token = load_or_create_token(config.node.data_dir / "api.token")
     api = await serve_api(daemon, config.api.host, config.api.port, token, config.api.max_body_bytes)
     stack.push_async_callback(api.close)

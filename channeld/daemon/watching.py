@@ -16,7 +16,7 @@ from channeld.adapters.chain.scanner import (
     Scanner,
 )
 from channeld.adapters.journal.records import Journal, Put, Write
-from channeld.core.channel import Channel, Deposits
+from channeld.core.channel import Deposits
 from channeld.core.claims import Side
 from channeld.core.events import (
     ChallengeSeen,
@@ -62,12 +62,23 @@ class ChainWatch:
         self._address = address
         self._accepts = accepts
         self._node_of = node_of
-        self._own = {channel.channel_id for channel in engine.tables.channels()}
+        self._periods: dict[bytes, int] = {}
+        self._window_ends: dict[bytes, int] = {}
         self.head: HeadSeen | None = None
         self.lost = ""
 
     async def run(self, start: Checkpoint) -> None:
-        """Follow from the journal's checkpoint (or `start`) for ever. Raises ReorganisedTooDeep."""
+        """Follow from the journal's checkpoint (or `start`) for ever. Raises ReorganisedTooDeep.
+
+        The engine's tables are restored by now. What they do not hold yet is noted here too, because
+        several blocks may be read before the engine sees the first of them.
+        """
+        tables = self._engine.tables
+        self._periods = {c.channel_id: c.params.challenge_period_s for c in tables.channels()}
+        for dispute in tables.records[Dispute].values():
+            assert isinstance(dispute, Dispute)
+            if dispute.known:
+                self._window_ends[dispute.channel_id] = dispute.expires_s
         async for item in self._scanner.follow(_stored_checkpoint(self._engine.journal) or start):
             match item:
                 case ConfirmedEvents():
@@ -98,20 +109,20 @@ class ChainWatch:
                 happened += self._opened(event)
             case chain.Deposited(channel_id, slot):
                 rows += self._gossip.capacity_changed(channel_id, slot.deposit_a + slot.deposit_b)
-                if channel_id in self._own:
+                if channel_id in self._periods:
                     deposits = Deposits(slot.deposit_a, slot.deposit_b, slot.counter)
                     happened.append(DepositsConfirmed(channel_id, deposits))
             case chain.ChannelClosed(channel_id):
                 rows += self._gossip.closed(channel_id)
-                if channel_id in self._own:
+                if channel_id in self._periods:
                     happened.append(CloseSeen(channel_id))
             case chain.Challenged(channel_id, version, net, claims, salt):
                 rows += self._gossip.closed(channel_id)
-                if channel_id in self._own:
+                if channel_id in self._periods:
                     expires_s = self._window_end(channel_id, at_s)
                     happened.append(ChallengeSeen(channel_id, version, net, claims, salt, expires_s))
             case chain.PartiallySettled(channel_id, _, _, net, claims):
-                if channel_id in self._own:
+                if channel_id in self._periods:
                     happened.append(PartialSettlementSeen(channel_id, net, claims, at_s))
             case chain.SecretsRegistered(preimages):
                 for preimage in preimages:
@@ -132,12 +143,7 @@ class ChainWatch:
 
     def _window_end(self, channel_id: bytes, at_s: int) -> int:
         """The first challenge starts the one window; an answer does not move its end."""
-        dispute = self._engine.tables.records[Dispute].get(channel_id)
-        if isinstance(dispute, Dispute) and dispute.known:
-            return dispute.expires_s
-        channel = self._engine.tables.records[Channel][channel_id]
-        assert isinstance(channel, Channel)
-        return at_s + channel.params.challenge_period_s
+        return self._window_ends.setdefault(channel_id, at_s + self._periods[channel_id])
 
     def _opened(self, event: chain.ChannelOpened) -> list[Event]:
         params = event.params
@@ -149,7 +155,7 @@ class ChainWatch:
         if refusal is not None:
             log.info("channel %s is ignored: %s", event.channel.hex(), refusal)
             return []
-        self._own.add(event.channel)
+        self._periods[event.channel] = params.challenge_period_s
         peer = self._node_of(params.b if me is Side.A else params.a)
         deposits = Deposits(0, event.amount) if event.to_b else Deposits(event.amount, 0)
         return [
