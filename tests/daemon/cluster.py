@@ -1,6 +1,7 @@
 """Whole daemons on a real chain, with real sockets and disks, in one process."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from channeld.adapters.chain import calls
 from channeld.adapters.chain.outbox import Request
+from channeld.adapters.chain.reads import TokenReader
 from channeld.adapters.chain.rpc import RpcClient, RpcSettings
 from channeld.adapters.chain.transactions import TransactionSettings, deploy, open_transactor
 from channeld.adapters.signer import Signer
@@ -23,8 +25,12 @@ from channeld.config.settings import (
     OptionSettings,
     PeerSettings,
 )
+from channeld.core.channel import Channel
+from channeld.core.identity import ETH
+from channeld.core.records import Dispute
 from channeld.daemon.app import running
 from channeld.daemon.commands import Daemon
+from channeld.services.audit import audit
 from channeld.services.devchain.accounts import development_account
 from channeld.services.devchain.server import DevChainServer, serve
 from channeld.services.devchain.settings import DevChainSettings
@@ -50,11 +56,20 @@ class Cluster:
     feed: FeedSettings
     directory: Path
     stack: AsyncExitStack
+    names: tuple[str, ...]
     daemons: dict[str, Daemon] = field(default_factory=dict)
     lives: dict[str, AsyncExitStack] = field(default_factory=dict)
+    clock_skew_limit_s: int = 3_600
+    beginning: dict[bytes, int] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Daemon:
         return self.daemons[name]
+
+    def state(self, name: str, channel_id: bytes) -> Channel:
+        """A channel as a daemon holds it."""
+        record = self[name].engine.tables.records[Channel][channel_id]
+        assert isinstance(record, Channel)
+        return record
 
     def config(self, name: str) -> Config:
         usd = AssetSettings(self.token, "USD", 6, max_size_units=10**12)
@@ -67,7 +82,7 @@ class Cluster:
                 adjudicator=self.adjudicator,
                 confirmations=1,
                 poll_interval_s=0.05,
-                clock_skew_limit_s=3_600,
+                clock_skew_limit_s=self.clock_skew_limit_s,
             ),
             peer=PeerSettings(listen_host="127.0.0.1", listen_port=0),
             api=ApiSettings(port=0),
@@ -89,6 +104,39 @@ class Cluster:
         await self.lives.pop(name).aclose()
         del self.daemons[name]
 
+    def dispute(self, name: str, channel_id: bytes) -> Dispute | None:
+        """What a daemon knows of a channel's dispute."""
+        record = self[name].engine.tables.records[Dispute].get(channel_id)
+        assert record is None or isinstance(record, Dispute)
+        return record
+
+    async def dollars(self, name: str) -> int:
+        """What somebody has on chain, whether his daemon runs or not."""
+        return await TokenReader(self.rpc, self.token).balance(development_account(name).address)
+
+    async def totals(self) -> dict[bytes, int]:
+        """Everything that everybody has, on chain and in channels, with the gas that was paid."""
+        owners = [development_account(name).address for name in self.names]
+        return {
+            asset: (await audit(self.rpc, self.adjudicator, asset, owners)).total
+            for asset in (ETH, self.token)
+        }
+
+    def keep_copy(self, name: str) -> None:
+        """Copy the data directory of a daemon that is stopped."""
+        assert name not in self.daemons
+        shutil.copytree(self.directory / name, self.directory / f"{name}.old")
+
+    def bring_back_copy(self, name: str) -> None:
+        """Give a daemon that is stopped its old data directory again."""
+        assert name not in self.daemons
+        shutil.rmtree(self.directory / name)
+        shutil.copytree(self.directory / f"{name}.old", self.directory / name)
+
+    def mute(self, name: str) -> None:
+        """Nothing that a daemon says reaches its peers until it is restarted; it does not know."""
+        self[name].peering.transport.send = lambda peer_id, data: True  # type: ignore[method-assign]
+
     async def connect(self, one: str, other: str) -> None:
         target = self[other]
         await self[one].connect(f"{target.signer.public_key.hex()}@127.0.0.1:{target.listen_port}")
@@ -101,9 +149,19 @@ class Cluster:
         await eventually(lambda: self[one]._channel(opened.channel_id).announced.a >= 0)
         return opened.channel_id
 
+    @property
+    def now_s(self) -> int:
+        """The chain's time: that of its latest block."""
+        return self.chain.chain.head.timestamp_s
+
     def advance(self, seconds: int) -> None:
         """Move the chain's clock."""
         self.chain.chain.advance_time_s(seconds)
+
+    def reach(self, instant_s: int) -> None:
+        """Mine a block whose time is `instant_s`, unless the chain is there already."""
+        if self.now_s < instant_s:
+            self.chain.chain.mine(1, timestamp_s=instant_s)
 
     async def price(self, instant_s: int, usd: int) -> None:
         """The oracle signs a price."""
@@ -120,7 +178,10 @@ async def eventually(check, timeout_s: float = 15.0) -> None:
 
 @asynccontextmanager
 async def cluster(directory: Path, *names: str) -> AsyncIterator[Cluster]:
-    """A chain with the contracts, an oracle, funded accounts, and running daemons."""
+    """A chain with the contracts, an oracle, funded accounts, and running daemons.
+
+    A story that ends well must have conserved all money: what everybody owned at the beginning.
+    """
     async with AsyncExitStack() as stack:
         chain = await serve(DevChainSettings(port=0))
         stack.push_async_callback(chain.close)
@@ -143,11 +204,13 @@ async def cluster(directory: Path, *names: str) -> AsyncIterator[Cluster]:
         rules = Oracle([feed.feed()], signers, book, chain_clock(rpc))
         oracle = await serve_oracle(rules, OracleSettings(ORACLE_TOKEN, port=0))
         stack.push_async_callback(oracle.close)
-        made = Cluster(chain, rpc, oracle, rules, contract, token, feed, directory, stack)
-        for name in names:
-            await made.start(name)
+        made = Cluster(chain, rpc, oracle, rules, contract, token, feed, directory, stack, names)
+        made.beginning = await made.totals()
         try:
+            for name in names:
+                await made.start(name)
             yield made
         finally:
             for name in list(made.lives):
                 await made.stop(name)
+        assert await made.totals() == made.beginning, "money was made or lost"

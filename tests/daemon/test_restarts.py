@@ -1,0 +1,62 @@
+"""A daemon that was away catches up with its channels, its peers and the chain."""
+
+from channeld.adapters.chain import calls
+from channeld.adapters.chain.outbox import Request
+from channeld.adapters.chain.transactions import TransactionSettings, open_transactor
+from channeld.adapters.signer import Signer
+from channeld.core.channel import Phase
+from channeld.core.identity import ETH, ChannelParams
+from channeld.services.devchain.accounts import development_account
+from channeld.wire.eip712 import channel_id
+from tests.daemon.cluster import ETHER, cluster, eventually
+from tests.daemon.town import closed, leave_alone
+
+CHALLENGE_PERIOD_S = 600
+
+
+async def test_alice_hears_of_a_deposit_that_was_made_after_her_restart(tmp_path):
+    async with cluster(tmp_path, "alice", "bob") as net:
+        await net.connect("alice", "bob")
+        ab = await net.open("alice", "bob", "ETH", ETHER, 0)
+        await net.stop("alice")
+        await net.start("alice")
+        await net.connect("alice", "bob")
+        await net["bob"].deposit(ab, ETHER, 10.0)
+        await eventually(lambda: net.state("alice", ab).deposits == net.state("bob", ab).deposits)
+
+
+async def test_alice_finds_a_challenge_that_was_made_while_she_was_away(tmp_path):
+    async with cluster(tmp_path, "alice", "bob") as net:
+        await net.connect("alice", "bob")
+        ab = await net.open("alice", "bob", "ETH", ETHER, ETHER)
+        await net.stop("alice")
+        await leave_alone(net, "bob", ab)
+        await net.start("alice")
+        await eventually(lambda: net.state("alice", ab).phase is Phase.DISPUTED)
+        assert net.dispute("alice", ab).expires_s == net.dispute("bob", ab).expires_s
+        net.reach(net.dispute("alice", ab).expires_s)
+        await closed(net, "alice", ab)
+        await closed(net, "bob", ab)
+
+
+async def test_mallory_opens_a_channel_to_alice_and_challenges_in_the_same_block(tmp_path):
+    """Nothing that a stranger does on chain may stop a daemon."""
+    async with cluster(tmp_path, "alice") as net:
+        mallory, alice = Signer(development_account("mallory").key), net["alice"].signer
+        net.chain.chain.fund(mallory.address, ETHER)
+        a, b = sorted((alice.address, mallory.address))
+        params = ChannelParams(a, b, ETH, CHALLENGE_PERIOD_S, 1)
+        channel = channel_id(params, net["alice"].domain)
+        deposit = calls.deposit(params, to_b=mallory.address == b, amount=5)
+        challenge = calls.challenge(params, 0, 0, bytes(32), bytes(64), bytes(64))
+        fast = TransactionSettings(poll_s=0.02)
+        async with open_transactor(net.rpc, mallory, tmp_path / "mallory.db", fast) as transactor:
+            net.chain.chain.set_automine(False)
+            await transactor.submit("open", Request(net.adjudicator, deposit, 5))
+            await transactor.submit("challenge", Request(net.adjudicator, challenge), gas_limit=200_000)
+            net.chain.chain.set_automine(True)
+            assert (await transactor.result("challenge")).succeeded
+        await eventually(lambda: net.dispute("alice", channel) is not None)
+        assert net.dispute("alice", channel).expires_s == net.now_s + CHALLENGE_PERIOD_S
+        net.reach(net.now_s + CHALLENGE_PERIOD_S)
+        await closed(net, "alice", channel)
