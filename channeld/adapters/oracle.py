@@ -81,33 +81,41 @@ class OracleClient:
         return proven[0] if proven else None
 
     async def latest_price(self, feed: Feed, urls: Sequence[str]) -> int | None:
-        """The newest price that any oracle of a feed has signed, as a guide only; None if there is none.
+        """The newest price that the feed's signers prove, as a guide for quoting; None if there is none.
 
-        Raises OracleUnreachable if no URL answered.
+        Proven as a settlement price is: a single signer, or an instant in the far future that one
+        oracle made up, must not move what a writer quotes. Raises OracleUnreachable if nobody answers.
         """
-        newest: tuple[int, int] | None = None
-        failures = 0
-        for url in urls:
+        answers = await asyncio.gather(*(self._latest_instant_s(feed, url) for url in urls))
+        if all(answer is None for answer in answers):
+            raise OracleUnreachable(
+                f"expected an oracle of {feed.pair} to answer, got none from {len(urls)} URLs"
+            )
+        for instant_s in sorted({answer for answer in answers if answer}, reverse=True):
             try:
-                query = {"feed": "0x" + feed.feed_id.hex()}
-                status, document = await self._ask("GET", f"{url.rstrip('/')}/latest", params=query)
-                if status == NOT_FOUND:
-                    continue
-                named, at_s, price, signatures = read_price_json(document)
-                digest = price_digest(feed.feed_id, at_s, price)
-                signed = any(
-                    signer in feed.signers and self._signed_by(digest, signature, signer)
-                    for signer, signature in signatures.items()
-                )
-                if named != feed.feed_id or not signed:
-                    raise PeerViolation("price: expected one that a signer of the feed signed")
-                newest = max(newest or (0, 0), (at_s, price))
-            except (OperationalError, PeerViolation) as error:
-                log.warning("oracle for %s: %s", feed.pair, error)
-                failures += 1
-        if newest is None and failures:
-            raise OracleUnreachable(f"no oracle of {feed.pair} told a price")
-        return None if newest is None else newest[1]
+                record = await self.signed_price(feed, urls, instant_s)
+            except PricesConflict as error:
+                log.error("%s", error)
+                continue
+            if record is not None:
+                return record.price
+        return None
+
+    async def _latest_instant_s(self, feed: Feed, url: str) -> int | None:
+        """The newest instant that one URL has a price for; 0 if it has none, None if it is broken."""
+        query = {"feed": "0x" + feed.feed_id.hex()}
+        try:
+            status, document = await self._ask("GET", f"{url.rstrip('/')}/latest", params=query)
+            if status == NOT_FOUND:
+                return 0
+            named, instant_s, price, _ = read_price_json(document)
+            if status != 200 or named != feed.feed_id:
+                raise PeerViolation("price: expected the feed that was asked for, got another")
+            require_value(instant_s, price)
+        except (OperationalError, PeerViolation) as error:
+            log.warning("oracle for %s: %s", feed.pair, error)
+            return None
+        return instant_s
 
     async def publish(
         self, url: str, token: str, feed_id: bytes, instant_s: int, price: int

@@ -75,6 +75,9 @@ class PriceBook:
     def __init__(self, path: Path) -> None:
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise OperationalError(f"price book {path}: {error}") from error
+        try:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute(
@@ -82,6 +85,7 @@ class PriceBook:
                 "PRIMARY KEY (feed, instant_s)) WITHOUT ROWID"
             )
         except sqlite3.Error as error:
+            self._database.close()
             raise OperationalError(f"price book {path}: {error}") from error
 
     def close(self) -> None:

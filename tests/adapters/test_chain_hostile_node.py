@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channeld.adapters.chain.blocks import block_at
+from channeld.adapters.chain.events import PricePublished
 from channeld.adapters.chain.fields import MalformedAnswer, data, quantity
 from channeld.adapters.chain.logs import logs_of_block
 from channeld.adapters.chain.reads import AdjudicatorReader, TokenReader, chain_id
@@ -25,6 +26,7 @@ from channeld.adapters.chain.rpc import (
     RpcSettings,
 )
 from channeld.core.errors import OperationalError, Rejected
+from channeld.wire.eip712 import keccak
 
 Answer = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
 
@@ -182,8 +184,8 @@ async def test_a_header_needs_every_field(mallory: Mallory, name: str) -> None:
 
 LOG = {
     "address": "0x" + "33" * 20,
-    "topics": ["0x" + "00" * 32],
-    "data": "0x",
+    "topics": ["0x" + keccak(b"PricePublished(bytes32,uint256)").hex(), "0x" + "05" * 32],
+    "data": "0x" + "00" * 31 + "07",
     "blockNumber": "0x5",
     "blockHash": HEADER["hash"],
     "transactionHash": "0x" + "04" * 32,
@@ -204,16 +206,19 @@ LOG = {
         {"blockHash": "0x" + "09" * 32},
         {"removed": True},
         {"logIndex": None},
-        {},
+        {"data": "0x"},
+        {"topics": ["0x" + "00" * 32]},
     ],
 )
 async def test_a_log_that_the_adjudicator_did_not_write_is_malformed(
     mallory: Mallory, change: dict[str, Any]
 ) -> None:
-    mallory.answers = [result(HEADER), result([LOG | change])]
+    mallory.answers = [result(HEADER), result([LOG]), result([LOG | change])]
     async with mallory.client() as rpc:
         block = await block_at(rpc)
         assert block is not None
+        (good,) = await logs_of_block(rpc, b"\x33" * 20, block)
+        assert good.event == PricePublished(b"\x05" * 32, 7)
         with pytest.raises(MalformedAnswer):
             await logs_of_block(rpc, b"\x33" * 20, block)
 

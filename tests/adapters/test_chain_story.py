@@ -1,6 +1,7 @@
 """Deploy, deposit, read, dispute, settle: the adapter against the contract on two real nodes."""
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from channeld.adapters.chain.events import (
     PricePublished,
     SecretsRegistered,
 )
-from channeld.adapters.chain.reads import code_at, eth_balance_wei, price_key
-from channeld.adapters.chain.rpc import NodeRefusal
+from channeld.adapters.chain.fields import MalformedAnswer
+from channeld.adapters.chain.reads import code_at, eth_balance_wei, first_block_of, price_key
+from channeld.adapters.chain.rpc import NodeRefusal, RpcClient, RpcSettings
 from channeld.adapters.chain.scanner import ConfirmedEvents, HeadSeen
 from channeld.adapters.chain.slots import ChannelSlot, ChannelStatus
 from channeld.adapters.signer import Signer
@@ -156,6 +158,26 @@ async def test_nobody_has_credit_before_a_push_failed(place: Town) -> None:
     assert await place.adjudicator.credit(bytes(20), ALICE.address) == 0
     with pytest.raises(NodeRefusal, match="nothing owed"):
         await place.send(calls.claim_credit(bytes(20), BOB.address))
+
+
+async def test_the_first_block_of_a_contract_is_found(place: Town) -> None:
+    await place.mine(20)
+    first = await first_block_of(place.rpc, place.adjudicator.address)
+    assert await code_at(place.rpc, place.adjudicator.address, first)
+    assert not await code_at(place.rpc, place.adjudicator.address, first - 1)
+    with pytest.raises(MalformedAnswer, match="code at the latest block"):
+        await first_block_of(place.rpc, ALICE.address)
+
+
+async def test_a_node_without_old_states_is_scanned_from_its_beginning(place: Town) -> None:
+    class Pruned(RpcClient):
+        async def call(self, method: str, *params: Any, retried: bool = True) -> Any:
+            if method == "eth_getCode" and params[1] != "latest":
+                raise NodeRefusal(method, -32000, "missing trie node", None)
+            return await super().call(method, *params, retried=retried)
+
+    async with Pruned(RpcSettings(place.url)) as rpc:
+        assert await first_block_of(rpc, place.adjudicator.address) == 0
 
 
 async def test_the_deployed_code_is_the_committed_one(place: Town) -> None:

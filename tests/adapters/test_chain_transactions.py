@@ -355,6 +355,56 @@ async def test_a_call_that_would_revert_is_not_sent(place: Town, tmp_path: Path)
     assert await nonce(place) == before + 1
 
 
+async def test_a_failed_transaction_frees_its_name_at_once_and_its_nonce_is_still_watched(
+    place: Town, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    async with transactor(place, path, confirmations=4) as alice:
+        request = Request(place.adjudicator.address, calls.claim_credit(bytes(20), ALICE.address))
+        with pytest.raises(TransactionReverted):
+            await alice.execute("work", request, gas_limit=100_000)
+        first = stored(place, path, "work").nonce
+        alice.forget("work")
+        await alice.execute("work", deposit(place, 1000))
+        assert alice.unfinished() == (f"work (failed at nonce {first})", "work")
+        with pytest.raises(Rejected, match="final before it is forgotten"):
+            alice.forget("work")
+        await place.mine(4)
+        await eventually(lambda: not alice.unfinished())
+    assert await deposited(place) == 1000
+
+
+class Forgetful(RpcClient):
+    """A client whose node cannot tell about one transaction."""
+
+    unknown = ""
+
+    async def call(self, method: str, *params: Any, retried: bool = True) -> Any:
+        if method == "eth_getTransactionReceipt" and params[0] == self.unknown:
+            raise NodeRefusal(method, -32000, "transaction indexing is in progress", None)
+        return await super().call(method, *params, retried=retried)
+
+
+async def test_what_the_node_cannot_tell_about_one_does_not_hide_the_others(
+    place: Town, tmp_path: Path
+) -> None:
+    await place.dev("evm_setAutomine", False)
+    path = tmp_path / "run"
+    async with (
+        Forgetful(RpcSettings(place.url, attempts=1)) as rpc,
+        transactor(place, path, rpc) as alice,
+    ):
+        await alice.submit("deposit:1", deposit(place, 1000))
+        await alice.submit("deposit:2", deposit(place, 1))
+        rpc.unknown = "0x" + stored(place, path, "deposit:1").versions[0].hash.hex()
+        await place.mine()
+        async with asyncio.timeout(TIMEOUT_S):
+            assert (await alice.result("deposit:2")).succeeded
+            assert "deposit:1" in alice.unfinished()
+            rpc.unknown = ""
+            assert (await alice.result("deposit:1")).succeeded
+
+
 async def test_a_transaction_that_the_node_refuses_leaves_no_trace(place: Town, tmp_path: Path) -> None:
     before = await nonce(place)
     path = tmp_path / "run"
@@ -430,8 +480,10 @@ def test_an_entry_comes_back_as_it_was_put(tmp_path: Path) -> None:
         assert outbox.unfinished() == [entry]
         outbox.put(other)
         assert outbox.unfinished() == [other, entry]
-        outbox.forget("a")
-        assert outbox.get("a") is None and outbox.get("c") is None
+        outbox.rename("a", replace(entry, intention="c"))
+        assert outbox.get("a") is None and outbox.get("c") == replace(entry, intention="c")
+        outbox.forget("c")
+        assert outbox.get("c") is None and outbox.get("d") is None
     with pytest.raises(Rejected):
         Outbox(tmp_path / "box", b"somebody else")
     (tmp_path / "garbage").write_bytes(b"no database" * 100)

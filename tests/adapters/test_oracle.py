@@ -370,6 +370,41 @@ async def test_oracles_that_are_down_do_not_hide_the_others(
         await client.signed_price(FEED, ["http://127.0.0.1:1", "not an url"], NOW_S)
 
 
+# --- the newest price, for quoting ------------------------------------------------------------------
+
+
+async def test_the_newest_price_is_the_newest_that_is_proven(client: OracleClient, three: list[str]) -> None:
+    assert await client.latest_price(FEED, three) is None
+    for url in three[:2]:
+        await client.publish(url, TOKEN, FEED.feed_id, NOW_S - 60, PRICE)
+    await client.publish(three[2], TOKEN, FEED.feed_id, NOW_S, PRICE + 7)  # one signer alone
+    assert await client.latest_price(FEED, three) == PRICE
+    await client.publish(three[1], TOKEN, FEED.feed_id, NOW_S, PRICE + 7)
+    assert await client.latest_price(FEED, three) == PRICE + 7
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        signed_json(10 * PRICE, SIGNERS[0]),
+        signed_json(10 * PRICE, SIGNERS[0]) | {"timestamp_s": 2**40 - 1},
+        signed_json(10 * PRICE, SIGNERS[0]) | {"timestamp_s": 10**400},
+        signed_json(10 * PRICE, SIGNERS[0]) | {"timestamp_s": -1},
+        signed_json(10 * PRICE, SIGNERS[0]) | {"feed": "0x" + "00" * 32},
+        b"[" * 1_000,
+    ],
+)
+async def test_one_signer_cannot_move_what_a_writer_quotes(
+    client: OracleClient, three: list[str], answer: Any
+) -> None:
+    for url in three[1:]:
+        await client.publish(url, TOKEN, FEED.feed_id, NOW_S - 60, PRICE)
+    async with mallory(answer) as url:
+        assert await client.latest_price(FEED, [url, *three[1:]]) == PRICE
+    with pytest.raises(OracleUnreachable, match="got none from 1"):
+        await client.latest_price(FEED, ["http://127.0.0.1:1"])
+
+
 # --- the rules of a signed price ------------------------------------------------------------------
 
 

@@ -88,6 +88,9 @@ class Outbox:
         the nonces of another chain would leave a gap that nothing fills."""
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise OperationalError(f"outbox {path}: {error}") from error
+        try:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA foreign_keys = ON")
@@ -95,6 +98,7 @@ class Outbox:
             self._database.execute("INSERT OR IGNORE INTO chain VALUES (0, ?)", (identity,))
             (found,) = self._database.execute("SELECT identity FROM chain").fetchone()
         except sqlite3.Error as error:
+            self._database.close()
             raise OperationalError(f"outbox {path}: {error}") from error
         if found != identity:
             self._database.close()
@@ -108,25 +112,13 @@ class Outbox:
 
     def put(self, entry: Entry) -> None:
         """Insert or replace an entry, durably."""
-        request = entry.request
-        row = (
-            entry.intention,
-            entry.stage.value,
-            entry.nonce,
-            request.to,
-            str(request.value_wei),
-            request.data,
-            entry.gas_limit,
-            entry.mined_hash,
-        )
-        versions = [
-            (entry.intention, number, v.hash, v.raw, str(v.fees.tip_wei), str(v.fees.max_fee_wei))
-            for number, v in enumerate(entry.versions)
-        ]
         with self._transaction() as database:
-            database.execute("DELETE FROM entry WHERE intention = ?", (entry.intention,))
-            database.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            database.executemany("INSERT INTO version VALUES (?, ?, ?, ?, ?, ?)", versions)
+            _replace(database, entry.intention, entry)
+
+    def rename(self, intention: str, entry: Entry) -> None:
+        """Replace the entry of `intention` by one of another name, durably and at once."""
+        with self._transaction() as database:
+            _replace(database, intention, entry)
 
     def get(self, intention: str) -> Entry | None:
         """The entry of an intention, or None."""
@@ -181,3 +173,24 @@ class Outbox:
             tuple(Version(digest, raw, Fees(int(tip), int(most))) for digest, raw, tip, most in versions),
             mined_hash,
         )
+
+
+def _replace(database: sqlite3.Connection, old: str, entry: Entry) -> None:
+    request = entry.request
+    row = (
+        entry.intention,
+        entry.stage.value,
+        entry.nonce,
+        request.to,
+        str(request.value_wei),
+        request.data,
+        entry.gas_limit,
+        entry.mined_hash,
+    )
+    versions = [
+        (entry.intention, number, v.hash, v.raw, str(v.fees.tip_wei), str(v.fees.max_fee_wei))
+        for number, v in enumerate(entry.versions)
+    ]
+    database.execute("DELETE FROM entry WHERE intention = ?", (old,))
+    database.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    database.executemany("INSERT INTO version VALUES (?, ?, ?, ?, ?, ?)", versions)

@@ -1,12 +1,16 @@
 """What can be asked of the chain without a transaction: the adjudicator's storage, balances, tokens."""
 
+import logging
+
 from channeld.adapters.chain import calls
 from channeld.adapters.chain.blocks import LATEST, BlockTag, block_param
 from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data, quantity
-from channeld.adapters.chain.rpc import RpcClient
+from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
 from channeld.adapters.chain.slots import ChannelSlot, DisputeSlot, channel_slot, dispute_slot
 from channeld.core.world import PublishedPrice
 from channeld.wire.eip712 import keccak
+
+log = logging.getLogger(__name__)
 
 MAX_SYMBOL_BYTES = 32
 """A symbol is shown in tables; a token could return a novel."""
@@ -112,3 +116,25 @@ class TokenReader:
         else:
             raise MalformedAnswer("a token's symbol", "an ABI string", returned.hex())
         return "".join(chr(byte) if 0x20 < byte < 0x7F else "?" for byte in text)
+
+
+async def first_block_of(rpc: RpcClient, address: bytes) -> int:
+    """The block in which a contract was created, by bisection: where a first scan may begin.
+
+    About 25 questions on a long chain. A node that has no old states refuses them; then 0, which is
+    always right. Raises MalformedAnswer if there is no contract now.
+    """
+    if not await code_at(rpc, address):
+        raise MalformedAnswer(f"the contract 0x{address.hex()}", "code at the latest block", "none")
+    low, high = 0, quantity(await rpc.call("eth_blockNumber"), "the latest block's number", bits=64)
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            if await code_at(rpc, address, middle):
+                high = middle
+            else:
+                low = middle + 1
+    except NodeRefusal as error:
+        log.info("the node has no old states (%s): scanning begins at block 0", error)
+        return 0
+    return low

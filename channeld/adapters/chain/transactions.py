@@ -11,18 +11,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from channeld.adapters.chain.blocks import LATEST, Block, BlockTag, block_at, block_param
-from channeld.adapters.chain.fees import GWEI, Fees, offer, raised, suggested_tip_wei
-from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data, hex_quantity, quantity
-from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage, Version
+from channeld.adapters.chain.blocks import Block, block_at
+from channeld.adapters.chain.fees import GWEI
+from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data
+from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage
+from channeld.adapters.chain.preparing import Preparer, TransactionSigner
 from channeld.adapters.chain.reads import chain_id, code_at
 from channeld.adapters.chain.receipts import Receipt, receipt_of
 from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
 from channeld.core.errors import OperationalError, Rejected
 from channeld.wire.eip712 import keccak
-from channeld.wire.evm_transaction import TransactionFields, transaction_hash
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +37,6 @@ class TransactionDisplaced(OperationalError):
 
 class TransactionReverted(OperationalError):
     """A transaction was mined and failed."""
-
-
-class TransactionSigner(Protocol):
-    """What signs: the key itself stays in the signer."""
-
-    @property
-    def address(self) -> bytes: ...
-
-    def sign_transaction(self, fields: TransactionFields) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +84,11 @@ class Transactor:
         settings: TransactionSettings,
     ) -> None:
         self._rpc = rpc
-        self._signer = signer
         self._outbox = outbox
-        self._chain_id = chain
         self._settings = settings
+        self._preparer = Preparer(
+            rpc, signer, chain, settings.gas_margin_percent, settings.tip_wei, settings.max_fee_wei
+        )
         self._lock = asyncio.Lock()
         self._work = asyncio.Event()
         self._live = {entry.intention: _Live(entry, self._now_s()) for entry in outbox.unfinished()}
@@ -118,7 +109,8 @@ class Transactor:
                         f"expected {intention} to be submitted once; it differs from the first time"
                     )
                 return
-            entry = await self._signed(intention, request, gas_limit)
+            least_nonce = 1 + max((live.entry.nonce for live in self._live.values()), default=-1)
+            entry = await self._preparer.prepared(intention, request, gas_limit, least_nonce)
             self._outbox.put(entry)
             self._live[intention] = _Live(entry, self._now_s())
             self._work.set()
@@ -166,10 +158,22 @@ class Transactor:
         return tuple(live.entry.intention for live in self._by_nonce())
 
     def forget(self, intention: str) -> None:
-        """Drop a finished intention, so that it may be submitted anew. Raises Rejected if it is live."""
-        if intention in self._live:
+        """Free a finished intention's name, so that it may be submitted anew.
+
+        Finished is what is final, displaced, or mined and failed; a failed one is still watched, under
+        another name, because later nonces wait for its own. Raises Rejected for anything else.
+        """
+        live = self._live.get(intention)
+        if live is None:
+            self._outbox.forget(intention)
+            return
+        if live.entry.stage is not Stage.MINED or live.receipt is None or live.receipt.succeeded:
             raise Rejected(f"expected {intention} to be final before it is forgotten")
-        self._outbox.forget(intention)
+        kept = replace(live.entry, intention=f"{intention} (failed at nonce {live.entry.nonce})")
+        self._outbox.rename(live.entry.intention, kept)
+        del self._live[intention]
+        live.entry = kept
+        self._live[kept.intention] = live
 
     async def run(self) -> None:
         """Send what a crash may have left unsent, then watch, for ever."""
@@ -192,43 +196,7 @@ class Transactor:
             if not live.settled.is_set():
                 live.settle(None, OperationalError(reason))
 
-    # --- signing and sending ---
-
-    async def _signed(self, intention: str, request: Request, gas_limit: int | None) -> Entry:
-        head = await self._head()
-        if gas_limit is None:
-            gas_limit = await self._estimated_gas(request, head)
-        fees = offer(head, await self._tip_wei(), self._settings.max_fee_wei)
-        nonce = await self._count("pending")
-        if self._live:
-            nonce = max(nonce, 1 + max(live.entry.nonce for live in self._live.values()))
-        entry = Entry(intention, Stage.SENT, nonce, request, gas_limit, ())
-        return self._with_version(entry, fees)
-
-    def _with_version(self, entry: Entry, fees: Fees) -> Entry:
-        fields = TransactionFields(
-            chain_id=self._chain_id,
-            nonce=entry.nonce,
-            tip_wei=fees.tip_wei,
-            max_fee_wei=fees.max_fee_wei,
-            gas_limit=entry.gas_limit,
-            to=entry.request.to,
-            value_wei=entry.request.value_wei,
-            data=entry.request.data,
-        )
-        raw = self._signer.sign_transaction(fields)
-        return replace(entry, versions=(*entry.versions, Version(transaction_hash(raw), raw, fees)))
-
-    async def _estimated_gas(self, request: Request, head: Block) -> int:
-        call = {
-            "from": hex_data(self._signer.address),
-            "data": hex_data(request.data),
-            "value": hex_quantity(request.value_wei),
-        }
-        if request.to is not None:
-            call["to"] = hex_data(request.to)
-        estimate = quantity(await self._rpc.call("eth_estimateGas", call), "estimated gas", bits=64)
-        return min(estimate * (100 + self._settings.gas_margin_percent) // 100, head.gas_limit)
+    # --- sending ---
 
     async def _send(self, entry: Entry) -> None:
         """Give the newest version to the node. Raises NodeRefusal only if the node does not have it.
@@ -257,16 +225,22 @@ class Transactor:
     # --- watching ---
 
     async def _watch_once(self) -> None:
-        head, count = await self._head(), await self._count(LATEST)
-        first_unmined = True
+        head, count = await self._preparer.head(), await self._preparer.count()
+        lowest = True
         for live in self._by_nonce():
-            if live.entry.nonce < count or live.entry.stage is Stage.MINED:
-                await self._look_for_receipt(live, head)
-            elif self._now_s() - live.sent_at_s >= self._settings.resubmit_after_s:
-                # a higher nonce waits for the lower one: only the lowest can be helped by a fee
-                await (self._raise_fee(live, head) if first_unmined else self._send_again(live))
-            if live.entry.stage is Stage.SENT:
-                first_unmined = False
+            try:
+                await self._watch_one(live, head, count, lowest)
+            except (NodeRefusal, MalformedAnswer) as error:
+                # what the node cannot tell about one must not hide the others
+                log.warning("%s is not watched: %s", live.entry.intention, error)
+            lowest = lowest and live.entry.stage is not Stage.SENT
+
+    async def _watch_one(self, live: _Live, head: Block, count: int, lowest: bool) -> None:
+        if live.entry.nonce < count or live.entry.stage is Stage.MINED:
+            await self._look_for_receipt(live, head)
+        elif self._now_s() - live.sent_at_s >= self._settings.resubmit_after_s:
+            # a higher nonce waits for the lower one: only the lowest can be helped by a fee
+            await (self._raise_fee(live, head) if lowest else self._send_again(live))
 
     async def _look_for_receipt(self, live: _Live, head: Block) -> None:
         for version in reversed(live.entry.versions):
@@ -280,7 +254,7 @@ class Transactor:
             await self._send_again(live)
             return
         confirmed = head.number - self._settings.confirmations
-        if confirmed >= 0 and await self._count(confirmed) > live.entry.nonce:
+        if confirmed >= 0 and await self._preparer.count(confirmed) > live.entry.nonce:
             self._store(live, replace(live.entry, stage=Stage.DISPLACED))
             del self._live[live.entry.intention]
             live.settle(None, _displaced(live.entry))
@@ -296,39 +270,17 @@ class Transactor:
         live.settle(receipt, None)
 
     async def _raise_fee(self, live: _Live, head: Block) -> None:
-        most_wei = self._settings.max_fee_wei
-        fees = raised(live.entry.versions[-1].fees, head, await self._tip_wei(), most_wei)
-        if fees is None:
-            log.warning(
-                "%s waits: its fee is at the limit of %d wei",
-                live.entry.intention,
-                self._settings.max_fee_wei,
-            )
+        entry = await self._preparer.repriced(live.entry, head)
+        if entry is None:
+            limit_wei = self._settings.max_fee_wei
+            log.warning("%s waits: its fee is at the limit of %d wei", live.entry.intention, limit_wei)
         else:
-            self._store(live, self._with_version(live.entry, fees))
+            self._store(live, entry)
         await self._send_again(live)
 
     def _store(self, live: _Live, entry: Entry) -> None:
         self._outbox.put(entry)
         live.entry = entry
-
-    # --- small questions ---
-
-    async def _head(self) -> Block:
-        head = await block_at(self._rpc)
-        if head is None:
-            raise MalformedAnswer("the latest block", "a block", None)
-        return head
-
-    async def _tip_wei(self) -> int:
-        tip_wei = self._settings.tip_wei
-        return await suggested_tip_wei(self._rpc) if tip_wei is None else tip_wei
-
-    async def _count(self, tag: BlockTag) -> int:
-        answer = await self._rpc.call(
-            "eth_getTransactionCount", hex_data(self._signer.address), block_param(tag)
-        )
-        return quantity(answer, "a transaction count", bits=64)
 
     def _by_nonce(self) -> list[_Live]:
         return sorted(self._live.values(), key=lambda live: live.entry.nonce)
