@@ -168,6 +168,10 @@ def test_the_price_of_one_wei_cannot_replace_itself_for_ever(
 ) -> None:
     chain.set_automine(False)
     alice.send(bob.address, nonce=0, max_fee_per_gas_wei=1, max_priority_fee_per_gas_wei=0)
+    free_tip = alice.sign(
+        bob.address, nonce=0, value_wei=1, max_fee_per_gas_wei=2, max_priority_fee_per_gas_wei=0
+    )
+    assert refused(chain, free_tip) == "replacement transaction underpriced"
     again = alice.sign(
         bob.address, nonce=0, value_wei=1, max_fee_per_gas_wei=1, max_priority_fee_per_gas_wei=0
     )
@@ -226,9 +230,7 @@ def test_the_base_fee_follows_the_use_of_gas(wall: Wall) -> None:
     assert fees[5] == fees[4] - fees[4] // 8
 
 
-def test_a_signature_with_the_high_s_or_no_recipient_length_is_refused(
-    chain: DevChain, alice: Person, bob: Person
-) -> None:
+def test_a_second_encoding_of_a_transaction_is_refused(chain: DevChain, alice: Person, bob: Person) -> None:
     transaction = decode_transaction(alice.sign(bob.address), chain.chain_id)
     fields = rlp.decode(transaction.raw[1:])
     flipped = [
@@ -238,6 +240,8 @@ def test_a_signature_with_the_high_s_or_no_recipient_length_is_refused(
         (CURVE_ORDER - transaction.s).to_bytes(32, "big"),
     ]
     assert refused(chain, b"\x02" + rlp.encode(flipped)) == "invalid transaction v, r, s values"
+    padded = [fields[0], b"\0\1", *fields[2:]]
+    assert "nonce is not a canonical integer" in refused(chain, b"\x02" + rlp.encode(padded))
     short = [*fields[:5], b"\1" * 19, *fields[6:]]
     assert "0 or 20 bytes" in refused(chain, b"\x02" + rlp.encode(short))
 

@@ -12,7 +12,7 @@ from channeld.services.devchain.chain import DevChain
 from channeld.services.devchain.errors import StateFileRefused
 from channeld.services.devchain.logindex import LogFilter
 from channeld.services.devchain.settings import DevChainSettings
-from tests.devchain.cast import Person, Wall, calldata, numbers, person
+from tests.devchain.cast import START_S, Person, Wall, calldata, numbers, person
 
 
 @pytest.fixture
@@ -78,6 +78,23 @@ def test_everything_is_there_after_a_restart(settings: DevChainSettings, wall: W
             # What was known of the past is known again.
             old = chain.ledger_at(2)
             assert old.get_nonce(alice.address) == 2
+
+
+def test_what_waits_and_the_time_that_passed_are_kept_by_themselves(
+    settings: DevChainSettings, wall: Wall
+) -> None:
+    with opened(settings, wall) as chain:
+        alice = person(chain, "alice")
+        waiting = [alice.send(alice.address, nonce=nonce) for nonce in (1, 2)]
+        chain.advance_clock_s(500)
+    with opened(settings, wall) as chain:
+        assert [one.hash for one in chain.pool] == waiting
+        assert chain.context("pending").timestamp_s == START_S + 500
+        alice.chain = chain
+        alice.mined(alice.address, nonce=0)
+        assert len(chain.head.receipts) == 3
+    with opened(settings, wall) as chain:
+        assert len(chain.pool) == 0
 
 
 def test_a_restarted_chain_goes_on(settings: DevChainSettings, wall: Wall) -> None:

@@ -8,6 +8,7 @@ import pytest
 from channeld.core.errors import OperationalError
 from channeld.services.devchain import dispatch
 from channeld.services.devchain.hashing import keccak256
+from channeld.services.devchain.miner import TASK
 from channeld.services.devchain.server import BODY_LIMIT_BYTES, DevChainServer
 from tests.devchain.cast import Client, calldata, client_of, contract_code, hexed, person, running
 
@@ -207,7 +208,11 @@ async def test_blocks_come_at_an_interval_while_it_is_set(server: DevChainServer
         while int(await client.get("eth_blockNumber"), 16) < 3:
             pass
     assert await client.get("anvil_getIntervalMining") == 0.01
+    await client.get("evm_setIntervalMining", 60)
+    assert [task.get_name() for task in asyncio.all_tasks()].count(TASK) == 1
     await client.get("evm_setIntervalMining", 0)
+    await client.get("eth_blockNumber")
+    assert TASK not in [task.get_name() for task in asyncio.all_tasks()]
     assert await client.get("anvil_getIntervalMining") is None
     _, words = await client.fail("evm_setIntervalMining", 0.001)
     assert "a block interval is" in words
@@ -260,6 +265,8 @@ async def test_a_batch_is_answered_in_order(server: DevChainServer, client: Clie
         (b"[" * 100_000, -32700),
         (b'{"a":' * 100_000, -32700),
         (b"[" + b"[]," * 30_000 + b"[]]", -32700),
+        (b"[" * 17 + b"]" * 17, -32700),
+        (b'{"a":' + b"[" * 15 + b"]" * 15 + b"}", -32600),
         (b"1" * 5000, -32700),
         (b"[]", -32600),
         (b"5", -32600),
@@ -271,6 +278,7 @@ async def test_a_batch_is_answered_in_order(server: DevChainServer, client: Clie
         (b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[1]}', -32602),
         (b'{"jsonrpc":"2.0","id":1,"method":"eth_getBalance"}', -32602),
         (b'{"jsonrpc":"2.0","id":1,"method":"__init__"}', -32601),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\\"[[[[[[[[[[[[[[[[[[{{{{{{{{{{{{{{"}', -32601),
     ],
 )
 async def test_bodies_that_are_no_request_get_an_error(client: Client, body: bytes, code: int) -> None:
@@ -296,6 +304,7 @@ async def test_bodies_that_are_no_request_get_an_error(client: Client, body: byt
         ("eth_call", [{"to": 5}]),
         ("eth_call", [{"data": "0x1"}]),
         ("eth_call", [{"data": "0x 1"}]),
+        ("eth_call", [{"data": "0x 11 "}]),
         ("eth_call", [{"gas": 5}]),
         ("eth_call", [{"gas": hex(2**64)}]),
         ("eth_call", [{"gasPrice": "0x1", "maxFeePerGas": "0x1"}]),

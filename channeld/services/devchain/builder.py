@@ -108,19 +108,15 @@ def _execute(
     evm = Evm(ledger, context)
     room_gas = context.gas_limit
     done: list[tuple[Transaction, Outcome]] = []
-    passed_over: set[bytes] = set()
     for transaction in candidates:
-        sender = transaction.sender
         fits = (
-            sender not in passed_over
-            and transaction.gas <= room_gas
-            and transaction.nonce == ledger.get_nonce(sender)
+            transaction.gas <= room_gas
+            # Also passes over the later nonces of a sender whose transaction did not fit.
+            and transaction.nonce == ledger.get_nonce(transaction.sender)
             and transaction.max_fee_per_gas >= context.base_fee_wei
-            and ledger.get_balance(sender) >= transaction.cost_limit_wei
+            and ledger.get_balance(transaction.sender) >= transaction.cost_limit_wei
         )
         if not fits:
-            # Its later nonces cannot be mined before it.
-            passed_over.add(sender)
             continue
         try:
             outcome = evm.execute(transaction)

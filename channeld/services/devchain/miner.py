@@ -9,6 +9,7 @@ from channeld.services.devchain.chain import DevChain
 
 SHORTEST_S = 0.01
 LONGEST_S = 3600.0
+TASK = "interval mining"
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class IntervalMiner:
             self._task.cancel()
             self._task = None
         if interval_s:
-            self._task = asyncio.get_running_loop().create_task(self._run(interval_s))
+            self._task = asyncio.get_running_loop().create_task(self._run(interval_s), name=TASK)
 
     async def _run(self, interval_s: float) -> None:
         loop = asyncio.get_running_loop()
