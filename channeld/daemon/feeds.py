@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 from channeld.adapters.oracle import OracleClient
 from channeld.config.settings import FeedSettings
+from channeld.core.channel import Phase
 from channeld.core.draft import Tables
 from channeld.core.errors import OperationalError
-from channeld.core.events import PriceLearnt
-from channeld.core.records import SignedPriceRecord
+from channeld.core.events import ChannelDue, ClaimDue, Event, PriceLearnt
+from channeld.core.records import ClaimRef, SignedPriceRecord
 from channeld.daemon.engine import Engine
 from channeld.wire.eip712 import Feed
 
@@ -68,6 +70,16 @@ def wanted_prices(tables: Tables) -> set[tuple[bytes, int]]:
     return wanted - tables.signed_prices.keys()
 
 
+def _waiting_for(tables: Tables, feed_id: bytes, expiry_s: int) -> Iterator[Event]:
+    """What to look at now that this price is known: the options that it settles, and disputes."""
+    for channel in tables.channels():
+        if channel.phase is Phase.DISPUTED:
+            yield ChannelDue(channel.channel_id)
+        for claim in channel.theirs.claims.values():
+            if claim.terms is not None and (claim.terms.feed, claim.terms.expiry_s) == (feed_id, expiry_s):
+                yield ClaimDue(ClaimRef(channel.channel_id, claim.claim_id))
+
+
 async def follow_prices(engine: Engine, feeds: Feeds) -> None:
     """Fetch the price of every expired option as soon as it is signed, for ever."""
     while True:
@@ -78,5 +90,6 @@ async def follow_prices(engine: Engine, feeds: Feeds) -> None:
                 log.warning("settlement price: %s", error)
                 continue
             if record is not None:
-                engine.post(PriceLearnt(record))
+                for event in (PriceLearnt(record), *_waiting_for(engine.tables, feed_id, expiry_s)):
+                    engine.post(event)
         await asyncio.sleep(POLL_S)

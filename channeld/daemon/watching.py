@@ -16,10 +16,11 @@ from channeld.adapters.chain.scanner import (
     Scanner,
 )
 from channeld.adapters.journal.records import Journal, Put, Write
-from channeld.core.channel import Deposits
+from channeld.core.channel import Deposits, Phase
 from channeld.core.claims import Side
 from channeld.core.events import (
     ChallengeSeen,
+    ChannelDue,
     ChannelOpened,
     CloseSeen,
     DepositsConfirmed,
@@ -98,6 +99,10 @@ class ChainWatch:
         rows: list[Write] = [Put("chain", CHECKPOINT, msgpack.packb((block.block_number, block.block_hash)))]
         for event in block.events:
             self._translate(event, block.block_timestamp_s, happened, rows)
+        if any(isinstance(event, chain.SecretsRegistered | chain.PricePublished) for event in block.events):
+            # What a channel in dispute waits for may be there now.
+            disputed = (c for c in self._engine.tables.channels() if c.phase is Phase.DISPUTED)
+            happened += [ChannelDue(channel.channel_id) for channel in disputed]
         self._engine.post(Chained(tuple(happened), tuple(rows), block.block_timestamp_s))
 
     def _translate(
@@ -150,8 +155,8 @@ class ChainWatch:
         if self._address not in (params.a, params.b):
             return []
         me = Side.A if self._address == params.a else Side.B
-        ours = event.to_b is (me is Side.B)
-        refusal = None if ours else self._accepts(params)
+        # Also if the first deposit is for our side: anybody can make it, and choose the terms.
+        refusal = self._accepts(params)
         if refusal is not None:
             log.info("channel %s is ignored: %s", event.channel.hex(), refusal)
             return []
