@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from channeld.api import endpoints as api
+from channeld.api import requests as asks
 from channeld.api.commands import (
     ChannelInfo,
     DecodedInvoice,
@@ -42,75 +43,75 @@ class ApiClient:
     # the node and its peers
 
     async def info(self) -> NodeInfo:
-        return await self._ask(api.INFO, api.Nothing())
+        return await self._ask(api.INFO, asks.Nothing())
 
     async def stop(self) -> None:
-        await self._ask(api.STOP, api.Nothing())
+        await self._ask(api.STOP, asks.Nothing())
 
     async def peers(self) -> list[PeerInfo]:
-        return await self._ask(api.PEERS, api.Nothing())
+        return await self._ask(api.PEERS, asks.Nothing())
 
     async def connect(self, address: str) -> PeerInfo:
-        return await self._ask(api.CONNECT, api.Connect(address))
+        return await self._ask(api.CONNECT, asks.Connect(address))
 
     async def disconnect(self, node_id: bytes) -> None:
-        await self._ask(api.DISCONNECT, api.Disconnect(node_id))
+        await self._ask(api.DISCONNECT, asks.Disconnect(node_id))
 
     # channels
 
     async def channels(self, closed: bool) -> list[ChannelInfo]:
-        return await self._ask(api.CHANNELS, api.ListChannels(closed))
+        return await self._ask(api.CHANNELS, asks.ListChannels(closed))
 
     async def channel(self, channel_id: bytes) -> ChannelInfo:
-        return await self._ask(api.CHANNEL, api.GetChannel(channel_id))
+        return await self._ask(api.CHANNEL, asks.GetChannel(channel_id))
 
     async def open_channel(
         self, peer: bytes, asset: str, amount: int, challenge_period_s: int | None, timeout_s: float
     ) -> ChannelInfo:
-        ask = api.OpenChannel(peer, asset, amount, challenge_period_s, timeout_s)
+        ask = asks.OpenChannel(peer, asset, amount, challenge_period_s, timeout_s)
         return await self._ask(api.OPEN_CHANNEL, ask)
 
     async def deposit(self, channel_id: bytes, amount: int, timeout_s: float) -> ChannelInfo:
-        return await self._ask(api.DEPOSIT, api.Deposit(channel_id, amount, timeout_s))
+        return await self._ask(api.DEPOSIT, asks.Deposit(channel_id, amount, timeout_s))
 
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
-        return await self._ask(api.CLOSE_CHANNEL, api.CloseChannel(channel_id, unilateral, timeout_s))
+        return await self._ask(api.CLOSE_CHANNEL, asks.CloseChannel(channel_id, unilateral, timeout_s))
 
     # invoices and payments
 
     async def create_invoice(
         self, asset: str, amount: int, description: str, expiry_s: int | None, count: int
     ) -> list[InvoiceInfo]:
-        ask = api.CreateInvoice(asset, amount, description, expiry_s, count)
+        ask = asks.CreateInvoice(asset, amount, description, expiry_s, count)
         return await self._ask(api.CREATE_INVOICE, ask)
 
     async def invoices(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
-        return await self._ask(api.INVOICES, api.ListPage(before, limit))
+        return await self._ask(api.INVOICES, asks.ListPage(before, limit))
 
     async def invoice(self, hashlock: bytes) -> InvoiceInfo:
-        return await self._ask(api.INVOICE, api.GetByHash(hashlock))
+        return await self._ask(api.INVOICE, asks.GetByHash(hashlock))
 
     async def decode_invoice(self, text: str) -> DecodedInvoice:
-        return await self._ask(api.DECODE_INVOICE, api.DecodeInvoice(text))
+        return await self._ask(api.DECODE_INVOICE, asks.DecodeInvoice(text))
 
     async def pay(
         self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
     ) -> PaymentInfo:
-        return await self._ask(api.PAY, api.Pay(invoice, amount, max_fee, timeout_s))
+        return await self._ask(api.PAY, asks.Pay(invoice, amount, max_fee, timeout_s))
 
     async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
-        return await self._ask(api.PAYMENTS, api.ListPage(before, limit))
+        return await self._ask(api.PAYMENTS, asks.ListPage(before, limit))
 
     async def payment(self, hashlock: bytes) -> PaymentInfo:
-        return await self._ask(api.PAYMENT, api.GetByHash(hashlock))
+        return await self._ask(api.PAYMENT, asks.GetByHash(hashlock))
 
     async def pay_many(
-        self, asks: Iterable[api.Pay], in_flight: int = api.PayMany().in_flight
+        self, payments: Iterable[asks.Pay], in_flight: int = asks.PayMany().in_flight
     ) -> AsyncGenerator[api.StreamedPayment, None]:
         """Pay all, `in_flight` at a time; yields each as it ends, in that order. Close it if left early."""
         target = f"{api.PAYMENT_STREAM_PATH}?in_flight={in_flight}"
         async with exchange(self.base, "POST", target, self._headers, None) as connection:
-            sending = asyncio.create_task(_send_lines(connection, asks))
+            sending = asyncio.create_task(_send_lines(connection, payments))
             try:
                 reply = await connection.reply()
                 if reply.status != 200:
@@ -126,20 +127,20 @@ class ApiClient:
     async def quote_option(
         self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float
     ) -> QuoteInfo:
-        ask = api.QuoteOption(name, size_e8, asset, writer, timeout_s)
+        ask = asks.QuoteOption(name, size_e8, asset, writer, timeout_s)
         return await self._ask(api.QUOTE_OPTION, ask)
 
     async def buy_option(self, quote_id: bytes, max_premium: int | None, timeout_s: float) -> TradeInfo:
-        return await self._ask(api.BUY_OPTION, api.BuyOption(quote_id, max_premium, timeout_s))
+        return await self._ask(api.BUY_OPTION, asks.BuyOption(quote_id, max_premium, timeout_s))
 
     async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]:
-        return await self._ask(api.TRADES, api.ListPage(before, limit))
+        return await self._ask(api.TRADES, asks.ListPage(before, limit))
 
     async def positions(self) -> list[PositionInfo]:
-        return await self._ask(api.POSITIONS, api.Nothing())
+        return await self._ask(api.POSITIONS, asks.Nothing())
 
     async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
-        return await self._ask(api.SETTLE_OPTIONS, api.SettleOptions(channel_id, timeout_s))
+        return await self._ask(api.SETTLE_OPTIONS, asks.SettleOptions(channel_id, timeout_s))
 
     # one question
 
@@ -198,8 +199,8 @@ def _failure(reply: Reply, body: bytes) -> Failure:
     return failure
 
 
-async def _send_lines(connection: Exchange, asks: Iterable[api.Pay]) -> None:
-    for ask in asks:
+async def _send_lines(connection: Exchange, payments: Iterable[asks.Pay]) -> None:
+    for ask in payments:
         given = {name: value for name, value in to_json(ask).items() if value is not None}
         await connection.send_chunk(dump_json(given) + b"\n")
     await connection.end_chunks()

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from channeld.api.commands import Commands
-from channeld.api.endpoints import MAX_LINE_BYTES, Pay, PayMany, StreamedPayment
+from channeld.api.endpoints import MAX_LINE_BYTES, StreamedPayment
 from channeld.api.failures import failure_of
 from channeld.api.json_forms import dump_json, from_json, parse_json, to_json
+from channeld.api.requests import Pay, PayMany
 from channeld.core.errors import ChanneldError, Rejected
 
 NEWLINE = b"\n"

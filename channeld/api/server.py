@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from channeld.api.commands import Commands
-from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, Endpoint, Nothing, PayMany
+from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, Endpoint
 from channeld.api.failures import (
     FORBIDDEN,
     NOT_FOUND,
@@ -37,6 +37,7 @@ from channeld.api.json_forms import (
     whole_number_fields,
 )
 from channeld.api.payment_stream import serve_payment_stream
+from channeld.api.requests import Nothing, PayMany
 from channeld.core.errors import ChanneldError, OperationalError, Rejected
 
 MAX_REQUESTS = 1_024

@@ -6,7 +6,8 @@ import pytest
 
 from channeld.api.client import ApiClient
 from channeld.api.commands import Commands
-from channeld.api.endpoints import ENDPOINTS, Pay
+from channeld.api.endpoints import ENDPOINTS
+from channeld.api.requests import Pay
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
 from tests.api.scripted import ALICE, BOB, CAROL, ETH, T0_S, ScriptedNode
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from channeld.api.client import ApiClient
-from channeld.api.endpoints import Pay
+from channeld.api.requests import Pay
 from channeld.api.server import ApiServer
 from channeld.core.errors import OperationalError
 from tests.api.conftest import TOKEN

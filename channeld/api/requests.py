@@ -1,0 +1,171 @@
+"""What the API is asked: one dataclass a request, its limits with their reasons, its defaults.
+
+Ids are bytes (a node id 33, all else 32), amounts integers in an asset's smallest unit.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from channeld.api.json_forms import MAX_SAFE, Limit
+from channeld.core.claims import MAX_AMOUNT
+from channeld.core.identity import MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
+
+# Longest wait for one answer: an hour, in which a chain that works at all mines anything.
+Timeout = Annotated[float, Limit(0.01, 3_600)]
+CHAIN_TIMEOUT_S = 600.0
+"""Default where a transaction must be confirmed: six blocks of 12 s, with room for a full chain."""
+PAYMENT_TIMEOUT_S = 60.0
+"""Default where hops must answer: they do in milliseconds, or hardly ever."""
+
+NodeId = Annotated[bytes, Limit(33, 33)]
+Hash = Annotated[bytes, Limit(32, 32)]
+Amount = Annotated[int, Limit(1, MAX_AMOUNT)]
+Fee = Annotated[int, Limit(0, MAX_AMOUNT)]
+Name = Annotated[str, Limit(1, 64)]
+"""A symbol, an address or an option: each has its own check behind this one."""
+Text = Annotated[str, Limit(1, 4_096)]
+"""An invoice or a peer's address; both are below 1,024 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """`address` is node-id@host:port, the node id as 66 hex digits."""
+
+    address: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """The peer is not dialled any more; its channels stay."""
+
+    node_id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ListChannels:
+    """`closed`: with those that are closed."""
+
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetChannel:
+    """One channel."""
+
+    channel_id: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """`asset` is a symbol or an address; no challenge period: the configured one."""
+
+    peer: NodeId
+    asset: Name
+    amount: Amount
+    challenge_period_s: Annotated[int, Limit(MIN_CHALLENGE_PERIOD_S, MAX_CHALLENGE_PERIOD_S)] | None = None
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """More into our side of an open channel."""
+
+    channel_id: Hash
+    amount: Amount
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChannel:
+    """With the peer, or alone."""
+
+    channel_id: Hash
+    unilateral: bool = False
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInvoice:
+    """`count` invoices alike, durable together; amount 0 leaves it to the payer."""
+
+    asset: Name
+    amount: Fee
+    description: Annotated[str, Limit(0, 640)] = ""
+    expiry_s: Annotated[int, Limit(1, 365 * 86_400)] | None = None
+    count: Annotated[int, Limit(1, 1_000)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Newest first. `before` is the `next_before` of the last page."""
+
+    before: Annotated[int, Limit(0, MAX_SAFE)] | None = None
+    limit: Annotated[int, Limit(1, 1_000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GetByHash:
+    """The hashlock of an invoice or a payment."""
+
+    hashlock: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeInvoice:
+    """What an invoice says; nothing is paid."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Pay:
+    """`amount` only where the invoice leaves it open; no `max_fee`: the configured share."""
+
+    invoice: Text
+    amount: Amount | None = None
+    max_fee: Fee | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class PayMany:
+    """The query of the payment stream: most payments at once.
+
+    The default is below the 240 claims that a channel holds a side, so that a stream alone does not
+    fill one.
+    """
+
+    in_flight: Annotated[int, Limit(1, 1_000)] = 200
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteOption:
+    """`size_e8` is contracts times 10^8."""
+
+    name: Name
+    size_e8: Amount
+    asset: Name
+    writer: NodeId
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class BuyOption:
+    """Rejected if the quote's premium is above `max_premium`."""
+
+    quote_id: Annotated[bytes, Limit(1, 64)]
+    max_premium: Fee | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class SettleOptions:
+    """In one channel, or in all."""
+
+    channel_id: Hash | None = None
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S

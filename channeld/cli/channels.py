@@ -1,0 +1,102 @@
+"""Channels: list, open, deposit, close."""
+
+import click
+
+from channeld.api import endpoints as api
+from channeld.api import requests as asks
+from channeld.api.commands import ChannelInfo, Commands
+from channeld.cli import tables
+from channeld.cli.amounts import choose_asset, read_amount, read_written, to_units
+from channeld.cli.names import find_channel, find_peer
+from channeld.cli.session import Command, Session, pass_session
+
+chain_timeout = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.01, 3_600),
+    default=asks.CHAIN_TIMEOUT_S,
+    show_default=True,
+    help="Seconds to wait for the chain; what was begun goes on after it.",
+)
+asset_option = click.option("--asset", default="", metavar="SYMBOL", help="If not behind the amount.")
+
+
+@click.command(cls=Command)
+@click.argument("channel", required=False)
+@click.option("--all", "closed", is_flag=True, help="Closed ones too.")
+@pass_session
+def channels(session: Session, channel: str | None, closed: bool) -> None:
+    """List channels, or show CHANNEL."""
+    found = session.ask(lambda client: client.channels(closed or channel is not None))
+    if channel is None:
+        session.show(api.CHANNELS.answer.encode(found), tables.channels(found))
+    else:
+        _show(session, find_channel(found, channel))
+
+
+@click.command("open", cls=Command)
+@click.argument("peer")
+@click.argument("amount")
+@asset_option
+@click.option(
+    "--challenge-period",
+    "challenge_period_s",
+    type=int,
+    metavar="SECONDS",
+    help="How long the other side of a dispute has to answer.  [default: as configured]",
+)
+@chain_timeout
+@pass_session
+def open_channel(
+    session: Session, peer: str, amount: str, asset: str, challenge_period_s: int | None, timeout_s: float
+) -> None:
+    """Open a channel with PEER, deposit AMOUNT, wait until it can be used."""
+
+    async def begin(client: Commands) -> ChannelInfo:
+        written = read_written(amount)
+        chosen = choose_asset((await client.info()).assets, written.symbol, asset)
+        units = to_units(written.number, chosen.decimals, chosen.symbol)
+        node_id = find_peer(await client.peers(), peer)
+        named = f"0x{chosen.address.hex()}"
+        return await client.open_channel(node_id, named, units, challenge_period_s, timeout_s)
+
+    _show(session, session.ask(begin, "opening the channel: the chain must confirm the deposit"))
+
+
+@click.command(cls=Command)
+@click.argument("channel")
+@click.argument("amount")
+@chain_timeout
+@pass_session
+def deposit(session: Session, channel: str, amount: str, timeout_s: float) -> None:
+    """Deposit AMOUNT more into CHANNEL, wait until it counts."""
+
+    async def add(client: Commands) -> ChannelInfo:
+        found = find_channel(await client.channels(False), channel)
+        units = read_amount(amount, found.symbol, found.decimals)
+        return await client.deposit(found.channel_id, units, timeout_s)
+
+    _show(session, session.ask(add, "depositing: the chain must confirm it"))
+
+
+@click.command(cls=Command)
+@click.argument("channel")
+@click.option("--unilateral", is_flag=True, help="Without the peer: challenge, then wait for the window.")
+@chain_timeout
+@pass_session
+def close(session: Session, channel: str, unilateral: bool, timeout_s: float) -> None:
+    """Close CHANNEL and take the money home.
+
+    With the peer it is over at once. Alone, the money is held for the challenge period first; the daemon
+    settles by itself after it.
+    """
+
+    async def leave(client: Commands) -> ChannelInfo:
+        found = find_channel(await client.channels(False), channel)
+        return await client.close_channel(found.channel_id, unilateral, timeout_s)
+
+    _show(session, session.ask(leave, "closing the channel"))
+
+
+def _show(session: Session, channel: ChannelInfo) -> None:
+    session.show(api.CHANNEL.answer.encode(channel), tables.channel(channel))

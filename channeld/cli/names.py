@@ -1,0 +1,78 @@
+"""From what people type to ids: aliases, beginnings of ids, hashes."""
+
+import re
+from collections.abc import Sequence
+
+from channeld.api.commands import ChannelInfo, PeerInfo
+from channeld.core.errors import Rejected
+
+MIN_PREFIX_DIGITS = 3
+"""Fewer hex digits are more likely a mistake than a name."""
+NODE_ID_DIGITS = 66
+HASH_DIGITS = 64
+SHOWN_DIGITS = 10
+"""Enough to name a channel or a peer again."""
+
+_HEX = re.compile("[0-9a-f]+")
+
+
+def hex_digits(text: str) -> str:
+    """Lower-case digits without 0x; empty if it is no hex."""
+    digits = text.lower().removeprefix("0x")
+    return digits if _HEX.fullmatch(digits) else ""
+
+
+def find_channel(channels: Sequence[ChannelInfo], text: str) -> ChannelInfo:
+    """The channel whose id begins so. Raises Rejected."""
+    digits = hex_digits(text)
+    if len(digits) < MIN_PREFIX_DIGITS:
+        raise Rejected(
+            f"expected a channel id or at least {MIN_PREFIX_DIGITS} of its hex digits, got {text!r}"
+        )
+    found = [channel for channel in channels if channel.channel_id.hex().startswith(digits)]
+    if not found:
+        raise Rejected(f"no channel begins with {text}: see `channeld channels`")
+    if len(found) > 1:
+        raise Rejected(f"{len(found)} channels begin with {text}: write more of the id")
+    return found[0]
+
+
+def find_peer(peers: Sequence[PeerInfo], text: str) -> bytes:
+    """The node id of a peer by alias or by the beginning of its id; a whole id may be anybody's.
+
+    An alias is what a peer calls itself, so one that two of them claim names neither. Raises Rejected.
+    """
+    digits = hex_digits(text)
+    if len(digits) == NODE_ID_DIGITS:
+        return bytes.fromhex(digits)
+    found = [peer for peer in peers if peer.alias and peer.alias == text]
+    if not found and len(digits) >= MIN_PREFIX_DIGITS:
+        found = [peer for peer in peers if peer.node_id.hex().startswith(digits)]
+    if not found:
+        raise Rejected(f"no peer is called {text!r} or has an id that begins so: see `channeld peers`")
+    if len(found) > 1:
+        raise Rejected(f"{len(found)} peers are called {text!r}: write the beginning of the id instead")
+    return found[0].node_id
+
+
+def read_hash(text: str) -> bytes:
+    """A whole hash or id of 32 bytes. Raises Rejected."""
+    digits = hex_digits(text)
+    if len(digits) != HASH_DIGITS:
+        raise Rejected(f"expected a hash of {HASH_DIGITS} hex digits, got {text[:80]!r}")
+    return bytes.fromhex(digits)
+
+
+def short(identifier: bytes) -> str:
+    """The beginning of an id."""
+    return f"0x{identifier.hex()[:SHOWN_DIGITS]}"
+
+
+def short_node(node_id: bytes, alias: str) -> str:
+    """An alias, or the beginning of a node id."""
+    return clean(alias) or node_id.hex()[:SHOWN_DIGITS]
+
+
+def clean(text: str) -> str:
+    """Somebody else's text without what would steer the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,93 @@
+"""The node and its peers: info, peers, connect, disconnect, stop."""
+
+import time
+
+import click
+
+from channeld.adapters.journal.lock import DirectoryLock
+from channeld.api import endpoints as api
+from channeld.api.commands import Commands
+from channeld.api.http1 import Unreachable
+from channeld.cli import tables
+from channeld.cli.names import find_peer
+from channeld.cli.session import Command, Session, pass_session
+from channeld.core.errors import OperationalError, Rejected
+
+STOP_POLL_S = 0.05
+
+
+@click.command(cls=Command)
+@pass_session
+def info(session: Session) -> None:
+    """Show this node, its chain and its money."""
+    found = session.ask(lambda client: client.info())
+    session.show(api.INFO.answer.encode(found), tables.node(found), "", tables.balances(found))
+
+
+@click.command(cls=Command)
+@pass_session
+def peers(session: Session) -> None:
+    """List known peers."""
+    found = session.ask(lambda client: client.peers())
+    session.show(api.PEERS.answer.encode(found), tables.peers(found))
+
+
+@click.command(cls=Command)
+@click.argument("address", metavar="NODE_ID@HOST:PORT")
+@pass_session
+def connect(session: Session, address: str) -> None:
+    """Connect to a peer, and stay connected from then on.
+
+    The node id is what the peer's `channeld info` shows.
+    """
+    peer = session.ask(lambda client: client.connect(address), "connecting")
+    session.show(api.CONNECT.answer.encode(peer), tables.peers([peer]))
+
+
+@click.command(cls=Command)
+@click.argument("peer")
+@pass_session
+def disconnect(session: Session, peer: str) -> None:
+    """Let go of a peer. Channels with it stay."""
+
+    async def let_go(client: Commands) -> bytes:
+        node_id = find_peer(await client.peers(), peer)
+        await client.disconnect(node_id)
+        return node_id
+
+    node_id = session.ask(let_go)
+    session.show({"node_id": f"0x{node_id.hex()}"}, f"disconnected from {node_id.hex()}")
+
+
+@click.command(cls=Command)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0, 3_600), default=30.0, show_default=True)
+@pass_session
+def stop(session: Session, timeout_s: float) -> None:
+    """Stop the daemon, and wait until it is gone.
+
+    When this has succeeded, the data directory may be copied.
+    """
+    session.ask(lambda client: client.stop(), "stopping")
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if _is_gone(session):
+            session.show({"stopped": True}, "stopped")
+            return
+        time.sleep(STOP_POLL_S)
+    raise OperationalError(f"the daemon still runs after {timeout_s:g} s: see its log")
+
+
+def _is_gone(session: Session) -> bool:
+    """Nobody answers, and nobody holds the data directory."""
+    try:
+        session.ask(lambda client: client.info())
+        return False
+    except Unreachable:
+        pass
+    except OperationalError:
+        return False  # it ends the connections that it has first
+    try:
+        DirectoryLock(session.node_dir).release()
+    except Rejected:
+        return False
+    return True
