@@ -133,6 +133,18 @@ def test_a_refund_is_paid_for_cleared_storage(alice: Person) -> None:
     assert alice.mined(contract, calldata("clear()")).gas_used < 22_000
 
 
+def test_gas_does_not_depend_on_which_block_a_transaction_shares(chain: DevChain, alice: Person) -> None:
+    contract = alice.deploy()
+    calls = [calldata("note(uint256,bytes)", number, b"") for number in (5, 6, 0, 7)]
+    alone = [alice.mined(contract, data).gas_used for data in calls]
+    alice.mined(contract, calldata("clear()"))
+    chain.set_automine(False)
+    for data in calls:
+        alice.send(contract, data)
+    (block,) = chain.mine()
+    assert [receipt.gas_used for receipt in block.receipts] == alone
+
+
 def test_money_goes_from_contract_to_contract(chain: DevChain, alice: Person, bob: Person) -> None:
     contract = alice.deploy()
     alice.mined(contract, value_wei=100)

@@ -4,11 +4,14 @@ import pytest
 import rlp
 from coincurve import PrivateKey
 
+from channeld.services.devchain import pool
+from channeld.services.devchain.builder import EngineFailed
 from channeld.services.devchain.chain import DevChain
 from channeld.services.devchain.errors import TransactionRejected
+from channeld.services.devchain.evm import Evm, Outcome
 from channeld.services.devchain.hashing import keccak256
 from channeld.services.devchain.settings import ETHER_WEI, DevChainSettings
-from channeld.services.devchain.transactions import CURVE_ORDER, decode_transaction
+from channeld.services.devchain.transactions import CURVE_ORDER, Transaction, decode_transaction
 from tests.devchain.cast import GWEI, Person, Wall, person
 
 
@@ -202,6 +205,71 @@ def test_what_does_not_fit_in_a_block_goes_into_the_next(wall: Wall) -> None:
         alice.send(alice.address, gas=21_000)
     counts = [len(block.receipts) for block in chain.mine(3)]
     assert counts == [2, 2, 1]
+
+
+def test_nothing_overtakes_the_senders_own_transaction_that_did_not_fit(wall: Wall) -> None:
+    chain = DevChain(DevChainSettings(block_gas_limit=100_000, automine=False), wall)
+    alice, bob = person(chain, "alice"), person(chain, "bob")
+    bob.send(bob.address, b"\1" * 1000, gas=61_000, max_priority_fee_per_gas_wei=2 * GWEI)
+    large, small = alice.send(bob.address, gas=90_000), alice.send(bob.address, gas=21_000)
+    first, second = chain.mine(2)
+    assert [receipt.sender for receipt in first.receipts] == [bob.address]
+    assert [receipt.transaction_hash for receipt in second.receipts] == [large, small]
+
+
+def test_a_sender_who_lost_the_money_meanwhile_is_passed_over(
+    chain: DevChain, alice: Person, bob: Person
+) -> None:
+    chain.set_automine(False)
+    alice.send(bob.address, value_wei=ETHER_WEI)
+    chain.set_balance_wei(alice.address, ETHER_WEI)
+    paid = bob.send(alice.address, value_wei=5)
+    (block,) = chain.mine()
+    assert [receipt.transaction_hash for receipt in block.receipts] == [paid]
+    assert chain.balance_wei(alice.address) == ETHER_WEI + 5
+    chain.set_balance_wei(alice.address, 2 * ETHER_WEI)
+    assert len(chain.mine()[0].receipts) == 1
+
+
+def test_the_pool_has_room_for_so_many_and_no_more(
+    chain: DevChain, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SENDER_LIMIT", 3)
+    monkeypatch.setattr(pool, "POOL_LIMIT", 5)
+    chain.set_automine(False)
+    for _ in range(3):
+        alice.send(bob.address)
+    assert refused(chain, alice.sign(bob.address)) == "account limit exceeded: 3 transactions wait"
+    bob.send(alice.address)
+    bob.send(alice.address)
+    assert refused(chain, bob.sign(alice.address)) == "txpool is full: 5 transactions wait"
+    # A replacement takes no more room.
+    alice.send(bob.address, nonce=0, max_fee_per_gas_wei=20 * GWEI, max_priority_fee_per_gas_wei=2 * GWEI)
+    assert len(chain.pool) == 5
+
+
+def test_a_transaction_that_the_engine_cannot_run_stops_no_other(
+    chain: DevChain, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.set_automine(False)
+    fine = alice.send(bob.address, value_wei=1, max_priority_fee_per_gas_wei=3 * GWEI)
+    poison = bob.send(alice.address, value_wei=666)
+    before = dict(chain.history.ledger.cells)
+    real = Evm.execute
+
+    def stumbling(evm: Evm, transaction: Transaction) -> Outcome:
+        outcome = real(evm, transaction)
+        if transaction.value == 666:
+            raise ZeroDivisionError("a bug of the engine")
+        return outcome
+
+    monkeypatch.setattr(Evm, "execute", stumbling)
+    with pytest.raises(EngineFailed, match=f"0x{poison.hex()} cannot be executed: a bug of the engine"):
+        chain.mine()
+    # Not even the transaction that had run before it left a trace.
+    assert {key: value for key, value in chain.history.ledger.cells.items() if value is not None} == before
+    assert [waiting.hash for waiting in chain.pool] == [fine]
+    assert [receipt.transaction_hash for receipt in chain.mine()[0].receipts] == [fine]
 
 
 def test_the_base_fee_follows_the_use_of_gas(wall: Wall) -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from channeld.core.errors import Rejected
+from channeld.services.devchain import history, snapshots
 from channeld.services.devchain.chain import DevChain
+from channeld.services.devchain.errors import CallFailed
 from channeld.services.devchain.logindex import LogFilter
 from tests.devchain.cast import START_S, Person, calldata, numbers
 
@@ -117,6 +119,26 @@ def test_a_snapshot_serves_once_and_uses_up_the_later_ones(chain: DevChain) -> N
     assert chain.revert(third) is False
     assert chain.revert(first) is True
     assert chain.revert(99) is False
+
+
+def test_only_so_many_old_states_and_snapshots_are_kept(
+    chain: DevChain, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "LAYERS_KEPT", 5)
+    monkeypatch.setattr(snapshots, "SNAPSHOTS_KEPT", 3)
+    first = chain.snapshot()
+    chain.mine(10)
+    assert chain.ledger_at(6).get_balance(alice.address) == chain.balance_wei(alice.address)
+    with pytest.raises(CallFailed, match="missing trie node: block 5 lies more than 5 changes back"):
+        chain.ledger_at(5)
+    with pytest.raises(Rejected, match="no longer kept"):
+        chain.drop_blocks(5, transactions="vanish")
+    assert chain.revert(first) is False
+    assert chain.block(1) is not None
+    taken = [chain.snapshot() for _ in range(4)]
+    assert chain.revert(taken[0]) is False
+    chain.drop_blocks(4, transactions="vanish")
+    assert chain.head.number == 6
 
 
 def test_a_reorganisation_below_a_snapshot_forgets_it(chain: DevChain) -> None:

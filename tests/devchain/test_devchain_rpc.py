@@ -132,13 +132,15 @@ async def test_logs_are_found_by_address_topic_and_block(server: DevChainServer,
 
 async def test_fees_are_suggested(server: DevChainServer, client: Client) -> None:
     alice = person(server.chain, "alice")
-    alice.mined(alice.address, max_priority_fee_per_gas_wei=10**9)
-    server.chain.mine(2)
-    history = await client.get("eth_feeHistory", "0x2", "0x2", [50])
+    server.chain.set_automine(False)
+    for tip_gwei in (3, 1):
+        alice.send(alice.address, max_priority_fee_per_gas_wei=tip_gwei * 10**9)
+    server.chain.mine(3)
+    history = await client.get("eth_feeHistory", "0x2", "0x2", [0, 50, 51, 100])
     assert history["oldestBlock"] == "0x1"
     assert len(history["baseFeePerGas"]) == 3
-    assert history["gasUsedRatio"] == [21_000 / 30_000_000, 0.0]
-    assert history["reward"] == [[hex(10**9)], ["0x0"]]
+    assert history["gasUsedRatio"] == [42_000 / 30_000_000, 0.0]
+    assert history["reward"] == [[hex(tip * 10**9) for tip in (1, 1, 3, 3)], ["0x0"] * 4]
     third = await client.get("eth_getBlockByNumber", "0x3", False)
     assert history["baseFeePerGas"][2] == third["baseFeePerGas"]
     tip = int(await client.get("eth_maxPriorityFeePerGas"), 16)

@@ -14,7 +14,15 @@ from hypothesis.stateful import (
 )
 
 from channeld.services.devchain.hashing import keccak256
-from channeld.services.devchain.ledger import EMPTY_CODE_HASH, Diff, Ledger, Mark, decode_diff, encode_diff
+from channeld.services.devchain.ledger import (
+    EMPTY_CODE_HASH,
+    Account,
+    Diff,
+    Ledger,
+    Mark,
+    decode_diff,
+    encode_diff,
+)
 
 ADDRESSES = [bytes([n]) * 20 for n in (1, 2, 3)]
 SLOTS = [0, 1, 2**256 - 1]
@@ -171,6 +179,15 @@ def test_the_ledger_holds_what_the_model_holds() -> None:
         LedgerAgainstModel, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
     )
     assert set(FIRED) == set(RULES), "a rule that never fired tests nothing"
+
+
+def test_an_account_restored_from_a_diff_is_deleted_with_all_its_storage() -> None:
+    ledger = Ledger()
+    who = ADDRESSES[0]
+    ledger.apply({who: Account(1, 5, EMPTY_CODE_HASH), (who, 7): 9})
+    ledger.delete_account(who)
+    assert ledger.get_storage(who, 7) == 0
+    assert not ledger.account_exists(who)
 
 
 def test_the_original_value_is_that_before_the_transaction() -> None:

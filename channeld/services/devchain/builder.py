@@ -80,7 +80,7 @@ def hashes_below(history: History, number: int) -> Iterator[bytes]:
 
 
 def build_block(history: History, context: BlockContext, candidates: Iterable[Transaction]) -> Built:
-    """Execute what fits of `candidates` (in order; each sender's nonces ascend) and seal the block.
+    """Execute what fits of `candidates`, in order, and seal the block. All of them pay its base fee.
 
     EngineFailed if the engine cannot execute one of them; the ledger is then as before.
     """
@@ -113,7 +113,6 @@ def _execute(
             transaction.gas <= room_gas
             # Also passes over the later nonces of a sender whose transaction did not fit.
             and transaction.nonce == ledger.get_nonce(transaction.sender)
-            and transaction.max_fee_per_gas >= context.base_fee_wei
             and ledger.get_balance(transaction.sender) >= transaction.cost_limit_wei
         )
         if not fits:
