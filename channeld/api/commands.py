@@ -56,7 +56,8 @@ class ChannelInfo:
     sentence what the channel waits for, if it waits.
 
     `ours` and `theirs` are each side's balance without open claims, `locked_ours` and `locked_theirs`
-    the worst case of the open claims that each side pays, `spendable` and `receivable` what could be
+    the worst case of the open claims that each side pays, `open_claims` those of any state that can
+    still be enforced, `spendable` and `receivable` what could be
     paid each way now.
     """
 

@@ -5,6 +5,7 @@ times as long as the rest; this takes nothing. One connection a request: the API
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -134,7 +135,8 @@ async def exchange(
             base.host, base.port, ssl=context, limit=MAX_HEAD_BYTES
         )
     except OSError as error:
-        raise Unreachable(f"nobody answers at {base}: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise Unreachable(f"nobody answers at {base} ({why})") from error
     length = {"Transfer-Encoding": "chunked"} if body is None else {"Content-Length": str(len(body))}
     lines = [f"{method} {base.path}{target} HTTP/1.1", f"Host: {base.authority}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (*headers.items(), *length.items())]

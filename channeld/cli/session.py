@@ -114,15 +114,27 @@ class Session:
         if self.json:
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
             return
-        console = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS, highlight=False)
-        for part in readable:
-            console.print(part, soft_wrap=isinstance(part, str), markup=False)
+        if sys.stdout.isatty():
+            console = Console(highlight=False)
+            for part in readable:
+                console.print(part, soft_wrap=isinstance(part, str), markup=False)
+        else:
+            for part in readable:
+                click.echo(_plain(part))
 
     def _spinner(self, waiting: str) -> AbstractContextManager[object]:
         console = Console(stderr=True)
         if not waiting or not console.is_terminal:
             return nullcontext()
         return console.status(waiting)
+
+
+def _plain(part: RenderableType) -> str:
+    """As it goes into a file: as wide as it is, without colours and without blanks at the ends of lines."""
+    console = Console(width=PIPED_COLUMNS, no_color=True, highlight=False)
+    with console.capture() as captured:
+        console.print(part, soft_wrap=isinstance(part, str), markup=False, end="")
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 # The common options --------------------------------------------------------------------------------

@@ -53,17 +53,26 @@ FIRST_BLOCK = 0
 """Where a new daemon begins to read events. Ranges without events are cheap; nothing may be missed."""
 
 OnCommit = Callable[[int], None]
+OnReady = Callable[[str, int], None]
 
 
-def run(config: Config, signer: Signer, on_commit: OnCommit | None = None, *, offline: bool = False) -> None:
+def run(
+    config: Config,
+    signer: Signer,
+    on_commit: OnCommit | None = None,
+    *,
+    offline: bool = False,
+    on_ready: OnReady | None = None,
+) -> None:
     """Run a daemon in the foreground until it is stopped (SIGINT, SIGTERM, API).
 
     Raises Rejected for a configuration that cannot work, OperationalError if chain, disk or network
-    end it. `offline`: talk to the chain alone and to no peer, to leave from wherever one is. `on_commit`
-    is called after each durable commit; tests kill the process there.
+    end it. `on_commit` is called after each durable commit; tests kill the process there. `offline`:
+    talk to the chain alone and to no peer, to leave from wherever one is. `on_ready` is told the API's
+    URL and the peers' port.
     """
     _log_to(config.node.log_file, config.node.log_level)
-    uvloop.run(_main(config, signer, on_commit, offline))
+    uvloop.run(_main(config, signer, on_commit, offline, on_ready))
 
 
 def _log_to(path: Path | None, level: str) -> None:
@@ -74,8 +83,16 @@ def _log_to(path: Path | None, level: str) -> None:
     )
 
 
-async def _main(config: Config, signer: Signer, on_commit: OnCommit | None, offline: bool) -> None:
+async def _main(
+    config: Config,
+    signer: Signer,
+    on_commit: OnCommit | None,
+    offline: bool,
+    on_ready: OnReady | None,
+) -> None:
     async with running(config, signer, on_commit, offline=offline) as daemon:
+        if on_ready is not None:
+            on_ready(daemon.api_url, daemon.listen_port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stopping.set)
@@ -152,13 +169,13 @@ async def _start(
     token = load_or_create_token(config.node.data_dir / "api.token")
     api = await serve_api(daemon, config.api.host, config.api.port, token, config.api.max_body_bytes)
     stack.push_async_callback(api.close)
+    daemon.api_url = f"http://{config.api.host}:{api.port}"
     log.info(
-        "node %s (0x%s): peers on port %d, API on http://%s:%d",
+        "node %s (0x%s): peers on port %d, API on %s",
         signer.public_key.hex(),
         signer.address.hex(),
         daemon.listen_port,
-        config.api.host,
-        api.port,
+        daemon.api_url,
     )
     return tasks
 

@@ -76,6 +76,7 @@ class Daemon:
     catalogue: Catalogue
     stopping: asyncio.Event
     listen_port: int = 0
+    api_url: str = ""
 
     @property
     def _tables(self) -> Tables:

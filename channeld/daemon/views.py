@@ -124,7 +124,7 @@ def channel_info(channel: Channel, tables: Tables, catalogue: Catalogue, alias: 
         locked_theirs=locked[me.other],
         spendable=spendable_now(channel, me),
         receivable=spendable_now(channel, me.other),
-        open_claims=len(channel.theirs.claims),
+        open_claims=len({claim_id for state in channel.enforceable for claim_id in state.claims}),
         version=channel.theirs.version,
         challenge_period_s=channel.params.challenge_period_s,
         note=channel_note(channel, online, dispute, tables.now_s),
