@@ -7,6 +7,7 @@ that was refused or failed is simply forgotten here; what somebody else did firs
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 
 from channeld.adapters.chain import calls
@@ -28,7 +29,7 @@ from channeld.core.effects import (
     SubmitResponse,
     SubmitSettlement,
 )
-from channeld.core.errors import OperationalError
+from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ChannelParams
 from channeld.wire.eip712 import Feed, claims_calldata, claims_hash
 
@@ -80,7 +81,8 @@ class Submitter:
             log.info("%s: not sent, the chain would refuse it: %s", intention, refusal)
         except (TransactionReverted, TransactionDisplaced) as failure:
             log.warning("%s; it is tried again if it is still needed", failure)
-            self._transactor.forget(intention)
+            with suppress(Rejected):  # not final yet, a reorganisation may undo it: forgotten the next time
+                self._transactor.forget(intention)
         except OperationalError as failure:
             log.warning("%s: %s; it is tried again if it is still needed", intention, failure)
 
@@ -123,7 +125,8 @@ class Submitter:
             data = calls.settle_claims(params, state.net, salt, claims_calldata(claims))
         else:
             data = calls.settle(params, state.net, salt)
-        return f"settle:{channel_id.hex()}:{claims_hash(claims).hex()[:16]}", data
+        # What is left after a partial settlement may be the same claims with another net.
+        return f"settle:{channel_id.hex()}:{sha256(data).hexdigest()[:16]}", data
 
 
 def _ordered(channel: Channel, theirs: bytes) -> tuple[bytes, bytes]:
