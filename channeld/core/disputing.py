@@ -168,8 +168,9 @@ def duties(
     pending = [claim for claim in state.claims.values() if is_pending(claim, world, world.now_s)]
     if todo:
         return todo  # settling before the price is there would leave the options pending
-    resolved = len(state.claims) - len(pending)
-    if not pending or (resolved and _longest_wait_s(pending, world) > WORTH_WAITING_S):
+    # The first time pays out what the worst case of the pending claims cannot need, even if none is decided.
+    worth = dispute.remaining is None or len(pending) < len(state.claims)
+    if not pending or (worth and _longest_wait_s(pending, world) > WORTH_WAITING_S):
         todo.append(SubmitSettlement(channel.channel_id, state, dispute.salt))
     return todo
 
