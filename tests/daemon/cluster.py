@@ -26,6 +26,7 @@ from channeld.config.settings import (
     PeerSettings,
 )
 from channeld.core.channel import Channel
+from channeld.core.effects import Effect
 from channeld.core.identity import ETH
 from channeld.core.records import Dispute
 from channeld.daemon.app import running
@@ -137,9 +138,17 @@ class Cluster:
         """Nothing that a daemon says reaches its peers until it is restarted; it does not know."""
         self[name].peering.transport.send = lambda peer_id, data: True  # type: ignore[method-assign]
 
+    def silence(self, name: str, kind: type[Effect]) -> None:
+        """From now on a daemon omits one kind of effect: its owner has changed its program."""
+        engine = self[name].engine
+        honest = engine._act
+        engine._act = lambda effect: None if isinstance(effect, kind) else honest(effect)
+
     async def connect(self, one: str, other: str) -> None:
         target = self[other]
         await self[one].connect(f"{target.signer.public_key.hex()}@127.0.0.1:{target.listen_port}")
+        # Greeted here is not yet greeted there.
+        await eventually(lambda: target.peering.is_connected(self[one].signer.public_key))
 
     async def open(self, one: str, other: str, asset: str, amount: int, other_amount: int) -> bytes:
         """A channel funded by both; returns its id."""
@@ -177,7 +186,7 @@ async def eventually(check, timeout_s: float = 15.0) -> None:
 
 
 @asynccontextmanager
-async def cluster(directory: Path, *names: str) -> AsyncIterator[Cluster]:
+async def cluster(directory: Path, *names: str, clock_skew_limit_s: int = 3_600) -> AsyncIterator[Cluster]:
     """A chain with the contracts, an oracle, funded accounts, and running daemons.
 
     A story that ends well must have conserved all money: what everybody owned at the beginning.
@@ -205,6 +214,7 @@ async def cluster(directory: Path, *names: str) -> AsyncIterator[Cluster]:
         oracle = await serve_oracle(rules, OracleSettings(ORACLE_TOKEN, port=0))
         stack.push_async_callback(oracle.close)
         made = Cluster(chain, rpc, oracle, rules, contract, token, feed, directory, stack, names)
+        made.clock_skew_limit_s = clock_skew_limit_s
         made.beginning = await made.totals()
         try:
             for name in names:
