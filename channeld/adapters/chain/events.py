@@ -37,6 +37,16 @@ class Deposited:
 
 
 @dataclass(frozen=True, slots=True)
+class DepositsWithdrawn:
+    """Both took a part out while the channel stays open; the slot is the one after it."""
+
+    channel: bytes
+    to_a: int
+    to_b: int
+    slot: ChannelSlot
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelClosed:
     """The channel is over; what each side was paid (or credited), in the asset's smallest unit."""
 
@@ -108,6 +118,7 @@ class Withdrawn:
 AdjudicatorEvent = (
     ChannelOpened
     | Deposited
+    | DepositsWithdrawn
     | ChannelClosed
     | Challenged
     | PartiallySettled
@@ -181,6 +192,11 @@ def _deposited(words: _Words) -> Deposited:
     return Deposited(words.bytes32(0), channel_slot(words.unsigned(1)))
 
 
+def _deposits_withdrawn(words: _Words) -> DepositsWithdrawn:
+    to_a, to_b = words.unsigned(1, 96), words.unsigned(2, 96)
+    return DepositsWithdrawn(words.bytes32(0), to_a, to_b, channel_slot(words.unsigned(3)))
+
+
 def _closed(words: _Words) -> ChannelClosed:
     return ChannelClosed(words.bytes32(0), words.unsigned(1, 96), words.unsigned(2, 96))
 
@@ -230,6 +246,7 @@ class _Shape:
 _SHAPES = (
     _Shape("Opened(bytes32,address,address,address,uint256,int256)", 3, 3, _opened),
     _Shape("Deposited(bytes32,uint256)", 1, 1, _deposited),
+    _Shape("DepositsWithdrawn(bytes32,uint256,uint256,uint256)", 1, 3, _deposits_withdrawn),
     _Shape("Closed(bytes32,uint256,uint256)", 1, 2, _closed),
     _Shape("Challenged(bytes32,uint64,int128,bytes32,bytes32)", 1, 4, _challenged),
     _Shape("PartiallySettled(bytes32,uint256,uint256,int256,bytes32)", 1, 4, _partially_settled),
