@@ -56,7 +56,7 @@ def holdings_of(stage: Stage, who: str) -> dict[str, Holding]:
 
 
 def balance_table(title: str, actual: dict[str, dict[str, Holding]], books: Books) -> Table:
-    """One row a person; the last column is the proof."""
+    """One row a person; the last column says whether the total is as expected, to the last unit."""
     table = Table(title=title, title_justify="left")
     for heading in ("", "ETH on chain", "ETH in channels", "USD on chain", "USD in channels", "USD in all"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -66,11 +66,11 @@ def balance_table(title: str, actual: dict[str, dict[str, Holding]], books: Book
         met = usd.total == books.expected[who]
         table.add_row(
             who,
-            f"{eth.on_chain / 10**18:,.6f}",
-            f"{eth.in_channels / 10**18:,.6f}",
+            f"{eth.on_chain / 10**18:,.4f}",
+            f"{eth.in_channels / 10**18:,.4f}",
             f"{usd.on_chain / USD:,.6f}",
             f"{usd.in_channels / USD:,.6f}",
             f"{usd.total / USD:,.6f}",
-            "yes, to the last unit" if met else f"NO: {books.expected[who] / USD:,.6f}",
+            "met" if met else f"NO: {books.expected[who] / USD:,.6f}",
         )
     return table

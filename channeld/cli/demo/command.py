@@ -10,6 +10,9 @@ from channeld.cli.demo.stage import DemoFailed, Stage
 from channeld.cli.demo.story import Story
 from channeld.cli.outcome import FAILED, OK
 
+LOG_COLUMNS = 110
+"""Where there is no terminal to fill, the tables have room for all their figures."""
+
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Stop after act 3, leave everything running, say how to go on.")
@@ -19,6 +22,8 @@ def demo(keep: bool) -> int:
     Exit code 0 only if every balance was as it should be, to the last unit. Leaves nothing running.
     """
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = LOG_COLUMNS
     directory = Path(tempfile.mkdtemp(prefix="channeld-demo-"))
     with Stage(directory) as stage:
         story = Story(stage, console)

@@ -42,7 +42,7 @@ class Story:
 
     def tell(self, text: str) -> None:
         """A progress line."""
-        self.console.print(f"[dim]{self.elapsed_s:5.1f} s[/]  {text}")
+        self.console.print(f"[dim]{self.elapsed_s:5.1f} s[/]  {text}", soft_wrap=True)
 
     @property
     def elapsed_s(self) -> float:
