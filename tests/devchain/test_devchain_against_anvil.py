@@ -288,8 +288,11 @@ async def test_a_pool_of_waiting_transactions_looks_the_same(twins: Twins) -> No
     for client in (twins.ours, twins.theirs):
         _, words = await client.fail("eth_sendRawTransaction", hexed(twins.alice.sign(b"\xb1" * 20, nonce=0)))
         assert words == "replacement transaction underpriced"
+    await twins.get("anvil_setNextBlockBaseFeePerGas", hex(7 * 10**9))
     await twins.get("evm_mine")
     assert await twins.get("eth_getTransactionCount", who, "latest") == "0x2"
+    for client in (twins.ours, twins.theirs):
+        assert (await client.get("eth_getBlockByNumber", "0x1", False))["baseFeePerGas"] == hex(7 * 10**9)
     for client in (twins.ours, twins.theirs):
         _, words = await client.fail("eth_sendRawTransaction", raws[0])
         assert words.startswith("nonce too low")

@@ -298,6 +298,22 @@ def test_the_base_fee_follows_the_use_of_gas(wall: Wall) -> None:
     assert fees[5] == fees[4] - fees[4] // 8
 
 
+def test_a_transaction_stuck_below_the_base_fee_is_bumped(
+    chain: DevChain, alice: Person, bob: Person
+) -> None:
+    chain.set_next_base_fee_wei(50 * GWEI)
+    stuck = alice.send(bob.address, nonce=0)
+    assert chain.receipt(stuck) is None
+    assert chain.context("pending").base_fee_wei == 50 * GWEI
+    bumped = alice.send(
+        bob.address, nonce=0, max_fee_per_gas_wei=60 * GWEI, max_priority_fee_per_gas_wei=2 * GWEI
+    )
+    receipt = chain.receipt(bumped)
+    assert receipt is not None
+    assert receipt.effective_gas_price_wei == 52 * GWEI
+    assert chain.context("pending").base_fee_wei < 50 * GWEI
+
+
 def test_a_second_encoding_of_a_transaction_is_refused(chain: DevChain, alice: Person, bob: Person) -> None:
     transaction = decode_transaction(alice.sign(bob.address), chain.chain_id)
     fields = rlp.decode(transaction.raw[1:])

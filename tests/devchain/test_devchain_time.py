@@ -1,11 +1,13 @@
 """Time and mining: block times follow the wall's clock, plus what the tests add to it."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from channeld.core.errors import Rejected
 from channeld.services.devchain.chain import DevChain
+from channeld.services.devchain.settings import DevChainSettings
 from tests.devchain.cast import START_S, Person, Wall
 
 
@@ -87,3 +89,21 @@ def test_senseless_mining_is_refused(chain: DevChain, count: int, interval_s: in
     with pytest.raises(Rejected):
         chain.mine(count, interval_s)
     assert chain.head.number == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"port": 65536},
+        {"chain_id": 0},
+        {"chain_id": 2**53},
+        {"accounts": 1001},
+        {"balance_wei": -1},
+        {"block_interval_s": 0.001},
+        {"block_gas_limit": 20_999},
+        {"initial_base_fee_wei": 0},
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Rejected, match="must be"):
+        DevChainSettings(**wrong)

@@ -13,6 +13,7 @@ EMPTY_TRIE = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc00162
 EMPTY_REQUESTS = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
 BLOOM_BYTES = 256
+NO_BLOOM = bytes(BLOOM_BYTES)
 BASE_FEE_CHANGE_DENOMINATOR = 8
 ELASTICITY = 2
 
@@ -136,7 +137,8 @@ def bloom_of(logs: Iterable[tuple[bytes, Sequence[bytes]]]) -> bytes:
             digest = keccak256(item)
             for start in (0, 2, 4):
                 bits |= 1 << (int.from_bytes(digest[start : start + 2], "big") & 2047)
-    return bits.to_bytes(BLOOM_BYTES, "big")
+    # One object for all the blocks without logs, which are most.
+    return bits.to_bytes(BLOOM_BYTES, "big") if bits else NO_BLOOM
 
 
 def commitment(parts: Iterable[bytes]) -> bytes:

@@ -40,8 +40,10 @@ class EngineFailed(Rejected):
         self.transaction_hash = transaction_hash
 
 
-def context_after(history: History, chain_id: int, timestamp_s: int) -> BlockContext:
-    """The context of the block that follows the head."""
+def context_after(
+    history: History, chain_id: int, timestamp_s: int, base_fee_wei: int | None = None
+) -> BlockContext:
+    """The context of the block that follows the head; its base fee by the rules unless one is given."""
     parent = history.head.header
     number = parent.number + 1
     # Not random, but never the same twice: a block mined anew after a reorganisation differs from the old
@@ -53,7 +55,7 @@ def context_after(history: History, chain_id: int, timestamp_s: int) -> BlockCon
         timestamp_s=timestamp_s,
         coinbase=COINBASE,
         gas_limit=parent.gas_limit,
-        base_fee_wei=next_base_fee_wei(parent),
+        base_fee_wei=next_base_fee_wei(parent) if base_fee_wei is None else base_fee_wei,
         prev_randao=prev_randao,
         prev_hashes=hashes_below(history, number),
     )

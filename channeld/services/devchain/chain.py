@@ -64,6 +64,7 @@ class DevChain:
         self.pool = Pool()
         self.clock = Clock(now_s)
         self.snapshots = Snapshots()
+        self._forced_base_fee_wei: int | None = None
         self._archive = Archive(settings.state_path, settings.chain_id, self.history, self.clock)
         try:
             waiting = self._archive.restore()
@@ -109,7 +110,8 @@ class DevChain:
     def context(self, at: At) -> BlockContext:
         """What bytecode would see as its block."""
         if at == "pending":
-            return context_after(self.history, self.chain_id, self.clock.peek_s(self.head.timestamp_s))
+            timestamp_s = self.clock.peek_s(self.head.timestamp_s)
+            return context_after(self.history, self.chain_id, timestamp_s, self._forced_base_fee_wei)
         return context_of(self.history, self.chain_id, self.history.blocks[at])
 
     # -- calling --
@@ -205,6 +207,12 @@ class DevChain:
         self.clock.force_next(timestamp_s, self.head.timestamp_s)
         self._archive.clock_set()
 
+    def set_next_base_fee_wei(self, base_fee_wei: int) -> None:
+        """For one block; the following ones move on from there. Not kept across a restart."""
+        if not 0 <= base_fee_wei < 2**64:
+            raise Rejected(f"a base fee is below 2^64 wei, not {base_fee_wei}")
+        self._forced_base_fee_wei = base_fee_wei
+
     def set_automine(self, enabled: bool) -> None:
         """Switching it on mines what waits."""
         self.automine = enabled
@@ -218,7 +226,7 @@ class DevChain:
 
     def _mine_block(self) -> Block:
         was_forced = self.clock.forced_timestamp_s is not None
-        context = context_after(self.history, self.chain_id, self.clock.peek_s(self.head.timestamp_s))
+        context = self.context("pending")
         candidates = self.pool.best_first(self.history.ledger.get_nonce, context.base_fee_wei)
         try:
             built = build_block(self.history, context, candidates)
@@ -228,6 +236,7 @@ class DevChain:
             self._archive.pooled(self.pool)
             raise
         self.clock.take_s(context.timestamp_s - 1)
+        self._forced_base_fee_wei = None
         self._add(built)
         for receipt in built.block.receipts:
             self.pool.forget_mined(receipt.sender, self.history.ledger.get_nonce(receipt.sender))

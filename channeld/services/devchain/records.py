@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from channeld.services.devchain.blocks import Block, Header, LogEntry, Receipt
+from channeld.services.devchain.blocks import NO_BLOOM, Block, Header, LogEntry, Receipt
 from channeld.services.devchain.errors import StateFileRefused
 from channeld.services.devchain.ledger import Diff, decode_diff, encode_diff
 from channeld.services.devchain.statelog import Record
@@ -58,8 +58,9 @@ class Pooled:
     raws: tuple[bytes, ...]
 
 
-# The place of the base fee in an encoded header.
+# Places in an encoded header.
 BASE_FEE = 6
+BLOOM = 8
 
 Fact = Began | BlockMined | CellsSet | Rewound | ClockSet | Waits | Pooled
 
@@ -117,7 +118,8 @@ def _encode_block(block: Block) -> list[Any]:
         header.gas_used,
         _wide(header.base_fee_wei),
         header.prev_randao,
-        header.bloom,
+        # Left out of the many blocks without logs.
+        b"" if header.bloom == NO_BLOOM else header.bloom,
         header.state_root,
         header.transactions_root,
         header.receipts_root,
@@ -144,6 +146,7 @@ def _encode_block(block: Block) -> list[Any]:
 def _decode_block(fields: Any, size_bytes: int, block_hash: bytes, rows: Any) -> Block:
     values: list[Any] = list(fields)
     values[BASE_FEE] = _number(values[BASE_FEE])
+    values[BLOOM] = values[BLOOM] or NO_BLOOM
     header = Header(*values)
     number, timestamp_s = header.number, header.timestamp_s
     receipts = []

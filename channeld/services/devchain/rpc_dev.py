@@ -53,6 +53,10 @@ def set_next_block_timestamp(node: Node, params: Params) -> None:
     node.chain.set_next_timestamp_s(params.need(read.number, "timestamp"))
 
 
+def set_next_block_base_fee(node: Node, params: Params) -> None:
+    node.chain.set_next_base_fee_wei(params.need(read.number, "base fee"))
+
+
 def set_automine(node: Node, params: Params) -> None:
     node.chain.set_automine(params.need(read.boolean, "enabled"))
 
@@ -157,6 +161,7 @@ DEV_METHODS = {
     "anvil_mine": (mine_many, 2),
     "evm_increaseTime": (increase_time, 1),
     "evm_setNextBlockTimestamp": (set_next_block_timestamp, 1),
+    "anvil_setNextBlockBaseFeePerGas": (set_next_block_base_fee, 1),
     "evm_setAutomine": (set_automine, 1),
     "anvil_getAutomine": (get_automine, 0),
     "evm_setIntervalMining": (set_interval_mining, 1),

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from channeld.core.errors import Rejected
+
 ETHER_WEI = 10**18
 
 
 @dataclass(frozen=True, slots=True)
 class DevChainSettings:
-    """Every setting of `channeld chain dev`; the defaults suit one machine and one developer."""
+    """Every setting of `channeld chain dev`; the defaults suit one machine and one developer.
+
+    Rejected if one is out of range.
+    """
 
     host: str = "127.0.0.1"
     # 0 asks the system for a free port; the server says which it got.
@@ -53,4 +58,4 @@ class DevChainSettings:
         )
         for holds, complaint in checks:
             if not holds:
-                raise ValueError(complaint)
+                raise Rejected(complaint)
