@@ -189,8 +189,9 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
     """Sign the waiting operations, as many as are legal, on top of `theirs` (R2, R3).
 
     `refused` is the version of a proposal of the peer that we do not take: ours goes above it (R8), or
-    the peer, who may not sign another before it is answered, would wait for ever. Operations that have become illegal (an answer to a claim that is gone, a claim that we can no
-    longer cover) are dropped and reported; without any legal one nothing is signed.
+    the peer, who may not sign another before it is answered, would wait for ever. Operations that have
+    become illegal (an answer to a claim that is gone, a claim that we can no longer cover) are dropped and
+    reported; without any legal one nothing is signed.
     """
     if not channel.waiting or not channel.answered or not channel.phase.signs_states:
         return Progress(channel), None
@@ -236,6 +237,7 @@ def _affordable(
         pass
     else:
         return state, proposed, []
+    # Answers come first, because they only free collateral; none is about a claim that is added here.
     kept: list[Operation] = [op for op in proposed if not isinstance(op, Add)]
     dropped: list[Operation] = []
     for operation in proposed:
@@ -250,7 +252,6 @@ def _affordable(
             dropped.append(operation)
         else:
             kept.append(operation)
-    # Order among the rest is as proposed; answers come first, because they only free collateral.
     return apply_operations(channel.theirs, version, channel.me, kept, world, ours=True), kept, dropped
 
 
@@ -341,13 +342,22 @@ def reestablish(channel: Channel) -> Reestablish:
     )
 
 
-def resend(channel: Channel, peer_holds: int) -> Update | Ack | None:
-    """The same content again if what we signed last is above what the peer holds (R12)."""
-    if channel.mine.version <= peer_holds or channel.mine.version == 0:
-        return None
+def resend(channel: Channel, peer_holds: int) -> tuple[Channel, list[tuple[Update | Ack, State]]]:
+    """The same content again if what we signed last is above what the peer holds (R12), and the states.
+
+    What we built on the peer's own proposal answers it only if the peer takes it; meanwhile it may have
+    come too late for that. So the proposal is countersigned first: the peer can then refuse ours (R8).
+    """
+    if channel.mine.version <= peer_holds:
+        return channel, []
     if channel.answered:
-        return Ack(channel.channel_id, channel.mine.version)
-    return Update(channel.channel_id, channel.mine.version, channel.parent, channel.unanswered)
+        return channel, [(Ack(channel.channel_id, channel.mine.version), channel.mine)]
+    again: list[tuple[Update | Ack, State]] = []
+    if channel.parent == channel.theirs.version > peer_holds:
+        channel = replace(channel, parent_signed=True)
+        again.append((Ack(channel.channel_id, channel.parent), channel.theirs))
+    update = Update(channel.channel_id, channel.mine.version, channel.parent, channel.unanswered)
+    return channel, [*again, (update, channel.mine)]
 
 
 def claim_of(operation: Operation) -> int | None:

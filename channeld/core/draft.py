@@ -83,8 +83,8 @@ class Tables:
     `registered_s` and `published` are complete up to block time `confirmed_s`: whoever feeds them sets it
     after the events of each confirmed block. While the chain's clock and ours disagree (`clock_trusted`
     is False) no new risk is taken. What follows from the records (`refs_of_hash`), belongs to a
-    connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong time)
-    or lives for seconds (`quotes`) is not durable.
+    connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong
+    time) or lives for seconds (`quotes`) is not durable.
     """
 
     margins: Margins = field(default_factory=Margins)

@@ -140,6 +140,9 @@ class StateDraft:
         if len(operation.packet) > MAX_PACKET_BYTES:
             raise PeerViolation(f"add: expected a packet of at most {MAX_PACKET_BYTES} bytes")
         require_legal_terms(claim)
+        # An offer that waited beyond its deadline: whoever it was for has been told that it is off.
+        if self._ours and claim.deadline_s < world.now_s:
+            raise PeerViolation(f"add: the deadline {claim.deadline_s} of claim {claim.claim_id} is over")
         self._claims[claim.claim_id] = claim
         self._last_ids[by] = claim.claim_id
         self._open[by] += 1

@@ -44,9 +44,10 @@ def reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
         return
     if theirs.theirs > channel.mine.version:
         return  # it says that we lost data: its StateCopy must prove it
-    again = resend(channel, theirs.theirs)
-    if again is not None:
-        draft.emit(SendSigned(channel.peer, again, channel.mine))
+    channel, again = resend(channel, theirs.theirs)
+    draft.put(channel)
+    for message, state in again:
+        draft.emit(SendSigned(channel.peer, message, state))
     if not draft.is_online(channel.channel_id):
         # It may have come before the peer knew the channel and been ignored there: say it again.
         draft.emit(Send(channel.peer, reestablish(channel)))

@@ -4,9 +4,9 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from channeld.core.channel import Channel, Deposits
+from channeld.core.channel import Channel, Deposits, Update
 from channeld.core.claims import Claim, Side, State
-from channeld.core.draft import Draft, HubPolicy, Tables, Toolbox
+from channeld.core.draft import Draft, HubPolicy, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Effect, Send, SendClose, SendCopy, SendSigned, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation
 from channeld.core.events import (
@@ -22,6 +22,7 @@ from channeld.core.events import (
 from channeld.core.identity import ETH, ChannelParams
 from channeld.core.messages import Message
 from channeld.core.node import flush, harvest, step, wake_all
+from channeld.core.operations import Settle
 from channeld.wire.eip712 import claims_hash, state_digest
 from channeld.wire.packet import read_instruction
 
@@ -39,7 +40,11 @@ def close_bytes(channel_id: bytes, counter: int, net: int, until_s: int) -> byte
 
 @dataclass
 class Node:
-    """One daemon without its outside: tables, the effects that it asked for, messages to send."""
+    """One daemon without its outside: tables, the effects that it asked for, messages to send.
+
+    `history` holds the records that are archived, `signed` every state that ever got its signature,
+    `settled_at` the prices at which it ever proposed to settle.
+    """
 
     name: str
     policy: HubPolicy = field(default_factory=HubPolicy)
@@ -48,6 +53,9 @@ class Node:
     effects: list[Effect] = field(default_factory=list)
     timers: list[tuple[int, Event]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    history: dict[tuple[type[Record], bytes], Record] = field(default_factory=dict)
+    signed: list[tuple[bytes, State]] = field(default_factory=list)
+    settled_at: set[int] = field(default_factory=set)
 
     @property
     def address(self) -> bytes:
@@ -90,6 +98,9 @@ class Node:
 
     def _commit(self, draft: Draft) -> None:
         self.tables.commit(draft)
+        for (table, key), record in draft.changes.items():
+            if record is not None and is_archived(record):
+                self.history[table, key] = record
         for effect in draft.effects:
             self._run(effect)
 
@@ -99,12 +110,16 @@ class Node:
             case Send(peer, message):
                 self.outbox.append((peer, message))
             case SendSigned(peer, message, state):
+                self.signed.append((message.channel_id, state))
+                if isinstance(message, Update):
+                    self.settled_at |= {op.price for op in message.operations if isinstance(op, Settle)}
                 digest = state_digest(bytes(32), message.channel_id, state)
                 self.outbox.append((peer, replace(message, signature=signature(self.address, digest))))
             case SendClose(peer, offer):
                 digest = close_bytes(offer.channel_id, offer.counter, offer.net, offer.until_s)
                 self.outbox.append((peer, replace(offer, signature=signature(self.address, digest))))
             case SendCopy(peer, copy):
+                self.signed.append((copy.channel_id, copy.state))
                 digest = state_digest(bytes(32), copy.channel_id, copy.state)
                 channel = self.channel(copy.channel_id)
                 theirs = signature(channel.counterparty, digest)
@@ -114,6 +129,21 @@ class Node:
                 self.timers.append((at_s, ClaimDue(claim)))
             case WakeChannel(at_s, channel_id):
                 self.timers.append((at_s, ChannelDue(channel_id)))
+
+    def ring(self) -> bool:
+        """The timers that are due ring; False if there was none."""
+        due = [event for at_s, event in self.timers if at_s <= self.tables.now_s]
+        self.timers = [timer for timer in self.timers if timer[0] > self.tables.now_s]
+        self.happen(*due)
+        return bool(due)
+
+    def forget(self, peer_id: bytes) -> None:
+        """What was not sent to a peer yet is lost with its connection."""
+        self.outbox = deque(item for item in self.outbox if item[0] != peer_id)
+
+    def lost(self, peer: "Node") -> None:
+        """The connection to a peer is gone."""
+        self.happen(PeerDisconnected(peer.node_id, peer.address))
 
     def restart(self) -> None:
         """Come back with the durable records alone."""
@@ -155,17 +185,21 @@ class Network:
 
     def connect(self, one: str, other: str) -> None:
         self.up.add(frozenset((one, other)))
-        for node, peer in ((self[one], self[other]), (self[other], self[one])):
-            node.outbox = deque(item for item in node.outbox if item[0] != peer.node_id)
-            node.happen(PeerConnected(peer.node_id, peer.address))
+        self.hello(one, other)
         self.run()
+
+    def hello(self, one: str, other: str) -> None:
+        """Both ends of a new connection speak; nothing is delivered yet."""
+        for node, peer in ((self[one], self[other]), (self[other], self[one])):
+            node.forget(peer.node_id)
+            node.happen(PeerConnected(peer.node_id, peer.address))
 
     def disconnect(self, one: str, other: str) -> None:
         """Everything in flight between the two is lost."""
         self.up.discard(frozenset((one, other)))
         for node, peer in ((self[one], self[other]), (self[other], self[one])):
-            node.outbox = deque(item for item in node.outbox if item[0] != peer.node_id)
-            node.happen(PeerDisconnected(peer.node_id, peer.address))
+            node.forget(peer.node_id)
+            node.lost(peer)
 
     def deliver(self, name: str) -> bool:
         """Hand over the oldest message that `name` sent; False if there was none."""
@@ -188,9 +222,7 @@ class Network:
         for node in self.nodes.values():
             node.tables.now_s += seconds
             node.tables.confirmed_s = node.tables.now_s
-            due = [event for at_s, event in node.timers if at_s <= node.tables.now_s]
-            node.timers = [timer for timer in node.timers if timer[0] > node.tables.now_s]
-            node.happen(*due)
+            node.ring()
         self.run()
 
     def balances(self, channel_id: bytes) -> dict[str, int]:

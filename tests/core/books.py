@@ -1,0 +1,172 @@
+"""What a node should have: by its records, and at worst by the states that others can bring to the chain.
+
+The judge is the one of the executable model, over real states: for every combination of final states that
+the peers can force and every time at which they may register a secret, the node's money.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+
+from channeld.core.channel import Channel
+from channeld.core.claims import Claim, State
+from channeld.core.records import (
+    Forward,
+    ForwardStatus,
+    Invoice,
+    InvoiceStatus,
+    OptionLeg,
+    Payment,
+    PaymentStatus,
+    Secret,
+    Trade,
+    TradeRole,
+    TradeStatus,
+)
+from channeld.core.world import PublishedPrice
+from tests.core.network import Node
+from tests.core.town import EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, Town, worth
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What options count for: their premium until there is a price, then what they pay."""
+
+    price: int | None
+
+    def of(self, leg: OptionLeg) -> int:
+        if self.price is None:
+            return MARKS[LEGS.index(leg)] if leg in LEGS else 0
+        return worth(leg, self.price) if self.price else 0
+
+    def of_claim(self, claim: Claim) -> int:
+        if claim.terms is None:
+            return claim.amount
+        return self.of(OptionLeg(claim.terms, claim.amount))
+
+
+def prices_now(town: Town, signed: int | None) -> Prices:
+    """0 once the options are void; the signed price as soon as anybody has it."""
+    on_chain: PublishedPrice | None = town.chain.published.get((FEED, EXPIRY_S))
+    if on_chain is not None:
+        return Prices(on_chain.price)
+    agreed = set().union(*(node.settled_at for node in town.network.nodes.values())) - {0}
+    void = town.chain.now_s > EXPIRY_S + GRACE_S and not agreed
+    return Prices(0 if void else signed)
+
+
+def records_of(node: Node, table: type) -> list[object]:
+    """Live ones and history."""
+    past = [record for (kind, _), record in node.history.items() if kind is table]
+    return [*node.tables.records[table].values(), *past]
+
+
+def due_by_records(node: Node, prices: Prices, *, pending_payments: bool) -> int:
+    """What a node's records say that it has gained since the start, options at their prices.
+
+    With `pending_payments` a payment under way counts as paid: its payee may take it at any time.
+    """
+    gain = 0
+    for record in records_of(node, Invoice):
+        assert isinstance(record, Invoice)
+        gain += record.received if record.status is InvoiceStatus.PAID else 0
+    for record in records_of(node, Payment):
+        assert isinstance(record, Payment)
+        taken = record.status is PaymentStatus.SUCCEEDED
+        taken |= pending_payments and record.status is PaymentStatus.PENDING
+        gain -= record.amount + record.fee if taken else 0
+    for record in records_of(node, Trade):
+        assert isinstance(record, Trade)
+        if record.status is TradeStatus.BOUND:
+            buys = record.role is TradeRole.BUYER
+            value = prices.of(record.leg)
+            gain += value - record.premium - record.fee if buys else record.premium - value
+    return gain
+
+
+def fees_earned(node: Node) -> int:
+    """What forwarding has brought, by the records."""
+    return sum(
+        record.fee
+        for record in records_of(node, Forward)
+        if isinstance(record, Forward) and record.status is ForwardStatus.FULFILLED
+    )
+
+
+def final_states(node: Node, channel: Channel) -> list[State]:
+    """Every state that this channel may end in: the node answers what is older than `theirs`."""
+    signed = {
+        state.version: state
+        for channel_id, state in node.signed
+        if channel_id == channel.channel_id and state.version > channel.theirs.version
+    }
+    return [channel.theirs, *signed.values()]
+
+
+def worst_case(town: Town, node: Node, prices: Prices) -> int:
+    """The least that a node can end with, over what its peers can force from here."""
+    settled = 0
+    outcomes: list[list[tuple[int, list[Claim]]]] = []
+    for record in node.tables.records[Channel].values():
+        assert isinstance(record, Channel)
+        entry = town.chain.channels[record.channel_id]
+        settled += entry.paid[record.me]
+        if entry.closed:
+            continue
+        over = entry.state is not None and town.chain.now_s >= entry.expires_s
+        states = [entry.state] if over and entry.state is not None else final_states(node, record)
+        outcomes.append([_split(record, state, entry.deposits.a, entry.deposits.b) for state in states])
+    worst: int | None = None
+    for combination in product(*outcomes):
+        sure = settled
+        locked: dict[bytes, list[tuple[int, int]]] = {}
+        for channel, (money, claims) in zip(_open(town, node), combination, strict=True):
+            sure += money
+            for claim in claims:
+                value = prices.of_claim(claim) * (1 if claim.payee is channel.me else -1)
+                if claim.hashlock is None:
+                    sure += value
+                else:
+                    locked.setdefault(claim.hashlock, []).append((claim.deadline_s, value))
+        total = sure + sum(_least(town, node, hashlock, claims) for hashlock, claims in locked.items())
+        worst = total if worst is None else min(worst, total)
+    return settled if worst is None else worst
+
+
+def _open(town: Town, node: Node) -> list[Channel]:
+    return [
+        record
+        for record in node.tables.records[Channel].values()
+        if isinstance(record, Channel) and not town.chain.channels[record.channel_id].closed
+    ]
+
+
+def _split(channel: Channel, state: State, deposit_a: int, deposit_b: int) -> tuple[int, list[Claim]]:
+    own = (deposit_a - state.net, deposit_b + state.net)[channel.me]
+    return own, list(state.claims.values())
+
+
+def _least(town: Town, node: Node, hashlock: bytes, claims: Iterable[tuple[int, int]]) -> int:
+    """The least that claims (deadline, value) under one hash can bring, over the times of registration."""
+    claims = list(claims)
+    seen_s = town.chain.registered_s.get(hashlock)
+    now_s = town.chain.now_s
+    if seen_s is not None:
+        times = [seen_s]
+    elif hashlock in node.tables.records[Secret]:
+        times = [now_s]  # it registers at once, whatever the others do
+    elif _is_private(node, hashlock):
+        return 0
+    else:
+        times = [deadline_s for deadline_s, _ in claims if deadline_s >= now_s]
+    values = [sum(value for deadline_s, value in claims if at_s <= deadline_s) for at_s in times]
+    unregistered = seen_s is None and hashlock not in node.tables.records[Secret]
+    return min([*values, 0]) if unregistered else min(values)
+
+
+def _is_private(node: Node, hashlock: bytes) -> bool:
+    """Whether nobody but this node can know the secret: it made it and has not released it."""
+    invoice = node.tables.records[Invoice].get(hashlock)
+    trade = node.tables.records[Trade].get(hashlock)
+    buys = isinstance(trade, Trade) and trade.role is TradeRole.BUYER
+    return invoice is not None or buys

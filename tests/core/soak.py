@@ -1,0 +1,37 @@
+"""How long the state machines run: the usual minute, or CHANNELD_SOAK times as many examples."""
+
+import os
+from collections import Counter
+
+from hypothesis import HealthCheck, Phase, settings
+
+SOAK = float(os.environ.get("CHANNELD_SOAK", "1"))
+SEED = os.environ.get("CHANNELD_SEED")
+"""Hypothesis prints the seed of a failure; `pytest --hypothesis-seed` runs it again."""
+
+
+def examples(usual: int, steps: int) -> settings:
+    """Settings of one machine. No deadline: nothing here is timed."""
+    return settings(
+        max_examples=max(1, int(usual * SOAK)),
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=SOAK == 1,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
+        print_blob=True,
+    )
+
+
+class Fired:
+    """Counts what a machine did, so that a test can say that nothing was left out."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, what: str) -> None:
+        self.counts[what] += 1
+
+    def require(self, *names: str) -> None:
+        missing = [name for name in names if not self.counts[name]]
+        assert not missing, f"never happened: {missing}; {dict(self.counts)}"
