@@ -131,7 +131,7 @@ class Session:
 
 def _plain(part: RenderableType) -> str:
     """As it goes into a file: as wide as it is, without colours and without blanks at the ends of lines."""
-    console = Console(width=PIPED_COLUMNS, no_color=True, highlight=False)
+    console = Console(width=PIPED_COLUMNS, force_terminal=False, color_system=None, highlight=False)
     with console.capture() as captured:
         console.print(part, soft_wrap=isinstance(part, str), markup=False, end="")
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

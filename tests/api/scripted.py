@@ -37,6 +37,11 @@ CAROL = b"\x03" + hashlib.sha256(b"carol").digest()
 T = TypeVar("T")
 
 
+def named(asset: str) -> str:
+    """A symbol or an address as a symbol."""
+    return next((s for s, address in ADDRESSES.items() if asset == f"0x{address.hex()}"), asset)
+
+
 def digest(*parts: object) -> bytes:
     return hashlib.sha256(repr(parts).encode()).digest()
 
@@ -56,7 +61,7 @@ class ScriptedNode:
         self._channels: dict[bytes, ChannelInfo] = {}
         self._invoices: dict[bytes, InvoiceInfo] = {}
         self._payments: dict[bytes, PaymentInfo] = {}
-        self._quotes: dict[bytes, QuoteInfo] = {}
+        self.quotes: dict[bytes, QuoteInfo] = {}
         self._trades: list[TradeInfo] = []
         self._positions: list[PositionInfo] = []
 
@@ -133,6 +138,7 @@ class ScriptedNode:
         self, peer: bytes, asset: str, amount: int, challenge_period_s: int | None, timeout_s: float
     ) -> ChannelInfo:
         self._check()
+        asset = named(asset)
         if not self._peers[peer].connected:
             raise Rejected(f"expected a connected peer, {peer.hex()} is not; connect to it first")
         self._spend(asset, amount)
@@ -197,6 +203,7 @@ class ScriptedNode:
         self, asset: str, amount: int, description: str, expiry_s: int | None, count: int
     ) -> list[InvoiceInfo]:
         self._check()
+        asset = named(asset)
         if asset not in ADDRESSES:
             raise Rejected(f"expected one of the configured assets (ETH, TEST), got {asset!r}")
         made = []
@@ -306,10 +313,11 @@ class ScriptedNode:
         self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float
     ) -> QuoteInfo:
         self._check()
+        asset = named(asset)
         if writer not in (BOB, CAROL):
             raise OperationalError("no answer from the writer; ask another one")
         quote = QuoteInfo(
-            quote_id=digest("quote", len(self._quotes))[:16],
+            quote_id=digest("quote", len(self.quotes))[:16],
             writer=writer,
             name=name,
             size_e8=size_e8,
@@ -322,13 +330,13 @@ class ScriptedNode:
             hops=1 if writer == BOB else 2,
             accept_by_s=T0_S + 10,
         )
-        self._quotes[quote.quote_id] = quote
+        self.quotes[quote.quote_id] = quote
         return quote
 
     async def buy_option(self, quote_id: bytes, max_premium: int | None, timeout_s: float) -> TradeInfo:
         """A size of 13 contracts fails for good."""
         self._check()
-        quote = self._quotes.get(quote_id)
+        quote = self.quotes.get(quote_id)
         if quote is None:
             raise Rejected(f"no quote 0x{quote_id.hex()}; ask for one first")
         if max_premium is not None and quote.premium > max_premium:

@@ -153,7 +153,9 @@ async def test_stop_is_answered_before_the_node_stops(client: ApiClient, node: S
 
 
 async def test_without_a_daemon_the_error_says_where_it_was_looked_for() -> None:
-    with pytest.raises(OperationalError, match=r"nobody answers at http://127\.0\.0\.1:1:"):
+    with pytest.raises(
+        OperationalError, match=r"nobody answers at http://127\.0\.0\.1:1 \(Connection refused\)"
+    ):
         await ApiClient("http://127.0.0.1:1", "00").info()
 
 
