@@ -11,9 +11,9 @@ from typing import Any
 
 import uvloop
 
-from channeld.adapters.chain.reads import chain_id, code_at
+from channeld.adapters.chain.reads import chain_id, code_at, first_block_of
 from channeld.adapters.chain.rpc import RpcClient, RpcSettings
-from channeld.adapters.chain.scanner import Checkpoint, Scanner, ScannerSettings, checkpoint_at
+from channeld.adapters.chain.scanner import Scanner, ScannerSettings, checkpoint_at
 from channeld.adapters.chain.transactions import TransactionSettings, Transactor, open_transactor
 from channeld.adapters.journal.records import Identity
 from channeld.adapters.journal.sqlite import SqliteJournal
@@ -48,9 +48,6 @@ from channeld.daemon.watching import ChainWatch
 from channeld.wire.eip712 import domain_separator
 
 log = logging.getLogger(__name__)
-
-FIRST_BLOCK = 0
-"""Where a new daemon begins to read events. Ranges without events are cheap; nothing may be missed."""
 
 OnCommit = Callable[[int], None]
 OnReady = Callable[[str, int], None]
@@ -156,7 +153,9 @@ async def _start(
 ) -> list[asyncio.Task[None]]:
     """Restore, then listen, dial, follow the chain and serve the API. Any task that fails ends all."""
     daemon.engine.restore()
-    start = await _beginning(rpc)
+    assert config.chain.adjudicator is not None
+    first = await first_block_of(rpc, config.chain.adjudicator)
+    start = await checkpoint_at(rpc, max(0, first - 1))
     tasks = [
         group.create_task(daemon.engine.run(), name="engine"),
         group.create_task(daemon.watch.run(start), name="chain"),
@@ -180,10 +179,6 @@ async def _start(
     return tasks
 
 
-async def _beginning(rpc: RpcClient) -> Checkpoint:
-    return await checkpoint_at(rpc, FIRST_BLOCK)
-
-
 async def _require_chain(rpc: RpcClient, config: Config) -> None:
     """Money sent on the wrong chain is lost: check before anything is signed."""
     found = await chain_id(rpc)
@@ -200,6 +195,7 @@ def _fees(config: Config) -> TransactionSettings:
         poll_s=min(1.0, config.chain.poll_interval_s),
         resubmit_after_s=float(config.chain.resubmit_after_s),
         max_fee_wei=config.chain.max_fee_wei,
+        tip_wei=config.chain.tip_wei,
     )
 
 

@@ -76,6 +76,12 @@ class Submitter:
         try:
             receipt = await self._transactor.execute(intention, Request(self._adjudicator, data))
             log.info("%s: mined in block %d, %d gas", intention, receipt.block_number, receipt.gas_used)
+        except Rejected as rejection:
+            # The same intention with other bytes (another salt after a reorganisation): the first one
+            # is forgotten once it is final, and the next look submits what is right then.
+            log.info("%s: %s", intention, rejection)
+            with suppress(Rejected):
+                self._transactor.forget(intention)
         except NodeRefusal as refusal:
             # Most often somebody was faster (a secret registered, a channel settled): the scan will tell.
             log.info("%s: not sent, the chain would refuse it: %s", intention, refusal)
