@@ -1,6 +1,9 @@
 """What bytecode sees and does: the rules of Prague as a contract meets them."""
 
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from coincurve import PrivateKey
@@ -13,6 +16,10 @@ from channeld.services.devchain.hashing import keccak256
 from channeld.services.devchain.logindex import LogFilter
 from tests.devchain.cast import GWEI, START_S, Person, calldata, numbers
 
+ROOT = Path(__file__).parents[2]
+BLS_MODULUS = int(
+    "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16
+)
 HISTORY = bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935")
 
 
@@ -118,6 +125,35 @@ def test_signatures_and_hashes_are_checked_by_precompiles(alice: Person) -> None
     who = alice.call(contract, "recover(bytes32,uint256,uint256,uint256)", digest, 27 + signature[64], r, s)
     assert who[12:] == alice.address
     assert alice.call(contract, "digest(bytes)", b"abc") == hashlib.sha256(b"abc").digest()
+
+
+def test_points_of_bls12_381_are_added(chain: DevChain) -> None:
+    # [EIP-2537]: the generator of G1 and its negative make the point at infinity; twice it is on the curve.
+    x = "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+    y = "08b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1"
+    minus_y = BLS_MODULUS - int(y, 16)
+    generator = bytes(16) + bytes.fromhex(x) + bytes(16) + bytes.fromhex(y)
+    negative = generator[:80] + minus_y.to_bytes(48, "big")
+    add = bytes(19) + b"\x0b"
+    assert chain.call(Call(add, generator + negative)) == bytes(128)
+    doubled = chain.call(Call(add, generator + generator))
+    double_x, double_y = int.from_bytes(doubled[:64], "big"), int.from_bytes(doubled[64:], "big")
+    assert double_y**2 % BLS_MODULUS == (double_x**3 + 4) % BLS_MODULUS
+    assert chain.call(Call(add, doubled + negative)) == generator
+    with pytest.raises(CallFailed):
+        chain.call(Call(add, generator[:-1] + b"\0" + generator))
+
+
+def test_starting_does_not_load_the_tables_of_bls12_381() -> None:
+    # They took a third of the start.
+    program = (
+        "import sys, channeld.services.devchain.server\n"
+        "print('py_ecc.optimized_bls12_381' in sys.modules, 'eth.vm.forks.prague.state' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_transient_storage_is_forgotten_after_the_transaction(alice: Person) -> None:
