@@ -5,10 +5,16 @@ Any one changed character is found in a text of any length, any three in one of 
 A mistake is pointed at, never corrected: money would go wherever the correction guessed.
 """
 
+from base64 import b32encode
+
 from channeld.core.errors import Rejected
 
 _CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_VALUE_OF = {character: value for value, character in enumerate(_CHARACTERS)}
+_UNUSED = 0xFF
+# Whole texts go through these tables at once: an invoice is read for every payment.
+_VALUES = bytes(_CHARACTERS.find(chr(code)) & 0xFF for code in range(256))
+_DIGITS = bytes.maketrans(bytes(range(32)), b"0123456789abcdefghijklmnopqrstuv")
+_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bytes(range(32)))
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CONSTANT = 0x2BC830A3
 _CONSTANT_OF_BECH32 = 1
@@ -24,6 +30,13 @@ def _combined(bits: int) -> int:
 
 
 _FEEDBACK = [_combined(bits) for bits in range(32)]
+# Two words at once: what the upper one feeds back may reach into the lower one.
+_FEEDBACK_OF_TWO = [
+    (first & 0x1FFFFFF) << 5 ^ _FEEDBACK[(low ^ first >> 25) & 31]
+    for high in range(32)
+    for low in range(32)
+    for first in (_FEEDBACK[high],)
+]
 # The generator's constant term is invertible, so the low word of the feedback tells which it was.
 _FEEDBACK_WITH_LOW_WORD = {feedback & 31: bits for bits, feedback in enumerate(_FEEDBACK)}
 
@@ -35,8 +48,8 @@ class NotBech32m(Rejected):
 def encode(prefix: str, data: bytes) -> str:
     """`prefix` (lower case), "1", `data` in groups of 5 bits and 6 characters of checksum."""
     words = _to_words(data)
-    remainder = _polymod([*_expanded(prefix), *words, *[0] * _CHECKSUM_WORDS]) ^ _CONSTANT
-    words += [remainder >> 5 * (_CHECKSUM_WORDS - 1 - place) & 31 for place in range(_CHECKSUM_WORDS)]
+    remainder = _polymod(_expanded(prefix) + words + bytes(_CHECKSUM_WORDS)) ^ _CONSTANT
+    words += bytes(remainder >> 5 * (_CHECKSUM_WORDS - 1 - place) & 31 for place in range(_CHECKSUM_WORDS))
     return prefix + "1" + "".join([_CHARACTERS[word] for word in words])
 
 
@@ -48,12 +61,11 @@ def decode(text: str, prefix: str, max_chars: int) -> bytes:
     start = len(prefix) + 1
     if not lower.startswith(prefix + "1"):
         raise NotBech32m(f"expected a text that begins with {prefix + '1'!r}, got {text[:20]!r}")
-    words = []
-    for place, character in enumerate(lower[start:], start=start + 1):
-        value = _VALUE_OF.get(character)
-        if value is None:
-            raise NotBech32m(f"character {place} is {text[place - 1]!r}, which is never used here: mistyped?")
-        words.append(value)
+    words = lower[start:].encode("ascii").translate(_VALUES)
+    unused = words.find(_UNUSED)
+    if unused >= 0:
+        place = start + unused
+        raise NotBech32m(f"character {place + 1} is {text[place]!r}, which is never used here: mistyped?")
     if len(words) < _CHECKSUM_WORDS:
         raise NotBech32m(f"expected at least {start + _CHECKSUM_WORDS} characters, got {len(text)}: cut off?")
     _require_checksum(prefix, words, start)
@@ -62,9 +74,10 @@ def decode(text: str, prefix: str, max_chars: int) -> bytes:
 
 def _in_one_case(text: str) -> str:
     """The text in lower case, if it is ASCII and all in one case (capitals make a smaller QR code)."""
-    for place, character in enumerate(text, start=1):
-        if not "!" <= character <= "~":
-            raise NotBech32m(f"character {place} is {character!r}, expected letters and digits only")
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        for place, character in enumerate(text, start=1):
+            if not "!" <= character <= "~":
+                raise NotBech32m(f"character {place} is {character!r}, expected letters and digits only")
     lower = text.lower()
     if text not in (lower, text.upper()):
         first = next(filter(str.isalpha, text))
@@ -76,8 +89,8 @@ def _in_one_case(text: str) -> str:
     return lower
 
 
-def _require_checksum(prefix: str, words: list[int], start: int) -> None:
-    remainder = _polymod([*_expanded(prefix), *words])
+def _require_checksum(prefix: str, words: bytes, start: int) -> None:
+    remainder = _polymod(_expanded(prefix) + words)
     if remainder == _CONSTANT:
         return
     if remainder == _CONSTANT_OF_BECH32:
@@ -106,45 +119,31 @@ def _single_error(syndrome: int, length: int) -> int | None:
     return None
 
 
-def _expanded(prefix: str) -> list[int]:
+def _expanded(prefix: str) -> bytes:
     codes = prefix.encode("ascii")
-    return [*[code >> 5 for code in codes], 0, *[code & 31 for code in codes]]
+    return bytes([*[code >> 5 for code in codes], 0, *[code & 31 for code in codes]])
 
 
-def _polymod(words: list[int]) -> int:
+def _polymod(words: bytes) -> int:
+    """The remainder of all words, two at a step."""
     remainder = 1
-    for word in words:
-        remainder = ((remainder & 0x1FFFFFF) << 5 | word) ^ _FEEDBACK[remainder >> 25]
+    if len(words) & 1:
+        remainder = (remainder << 5 | words[0]) ^ _FEEDBACK[0]
+        words = words[1:]
+    for high, low in zip(words[::2], words[1::2], strict=True):
+        remainder = ((remainder & 0xFFFFF) << 10 | high << 5 | low) ^ _FEEDBACK_OF_TWO[remainder >> 20]
     return remainder
 
 
-def _to_words(data: bytes) -> list[int]:
-    """Groups of 5 bits, the last one filled up with zeros."""
-    words = []
-    held = bits = 0
-    for byte in data:
-        held = held << 8 | byte
-        bits += 8
-        while bits >= 5:
-            bits -= 5
-            words.append(held >> bits & 31)
-        held &= 31
-    if bits:
-        words.append(held << 5 - bits & 31)
-    return words
+def _to_words(data: bytes) -> bytes:
+    """Groups of 5 bits, the last one filled up with zeros ([RFC 4648] without its padding)."""
+    return b32encode(data).rstrip(b"=").translate(_RFC_4648)
 
 
-def _from_words(words: list[int]) -> bytes:
+def _from_words(words: bytes) -> bytes:
     """Whole bytes; what is left over must be the zeros that filled the last group."""
-    data = bytearray()
-    held = bits = 0
-    for word in words:
-        held = held << 5 | word
-        bits += 5
-        if bits >= 8:
-            bits -= 8
-            data.append(held >> bits)
-            held &= (1 << bits) - 1
-    if bits >= 5 or held:
+    length, left = divmod(5 * len(words), 8)
+    value = int(words.translate(_DIGITS) or b"0", 32)
+    if left >= 5 or value & ((1 << left) - 1):
         raise NotBech32m("expected whole bytes, got some bits more: made by another program?")
-    return bytes(data)
+    return (value >> left).to_bytes(length, "big")
