@@ -24,7 +24,9 @@ from channeld.wire.eip712 import (
     close_digest,
     domain_separator,
     keccak,
+    start_digest,
     state_digest,
+    withdraw_digest,
 )
 from contracts.artifacts import AbiEntry, Artifact, adjudicator, erc20_test_token
 
@@ -226,9 +228,16 @@ class Contract:
         self.artifact = artifact
         self.address = address
 
-    def send(self, sender: Party | bytes, function: str, *args: object, value_wei: int = 0) -> Mined:
+    def send(
+        self, sender: Party | bytes, function: str, *args: object, value_wei: int = 0, gas: int = GAS_LIMIT
+    ) -> Mined:
         who = sender.address if isinstance(sender, Party) else sender
-        return self.arena.send(who, self.address, call_data(self.artifact, function, *args), value_wei)
+        data = call_data(self.artifact, function, *args)
+        return self.arena.send(who, self.address, data, value_wei, gas)
+
+    def call(self, function: str, *args: object) -> bytes:
+        """The calldata."""
+        return call_data(self.artifact, function, *args)
 
     def view(self, function: str, *args: object) -> Any:
         """The single value that a view returns; nothing is left behind."""
@@ -266,6 +275,15 @@ class Channel:
     def signed_close(self, net: int, until_s: int, counter: int = 0) -> tuple[object, ...]:
         digest = close_digest(self.domain, self.id, counter, net, until_s)
         return self.words, net, until_s, self.a.sign(digest), self.b.sign(digest)
+
+    def signed_withdrawal(self, to_a: int, to_b: int, until_s: int, counter: int = 0) -> tuple[object, ...]:
+        digest = withdraw_digest(self.domain, self.id, counter, to_a, to_b, until_s)
+        return self.words, to_a, to_b, until_s, self.a.sign(digest), self.b.sign(digest)
+
+    def permit(self, granter: Party, holder: Party, minimum: int, until_s: int) -> tuple[object, ...]:
+        """The last arguments of challenge_for."""
+        digest = start_digest(self.domain, self.id, holder.address, minimum, until_s)
+        return minimum, until_s, granter.sign(digest)
 
 
 class Court(Contract):

@@ -21,6 +21,7 @@ GAS_FILE = Path(__file__).parents[1] / "contracts" / "gas.json"
 PERIOD_S = 86_400
 DEPOSIT = 1_234_567_890_123_456_789
 BATCH = 20
+CHANNELS = 100
 
 LIMITS = {
     "open_eth": 50_000,
@@ -38,6 +39,7 @@ LIMITS = {
     "lock_each": 3_600,
     "option_each": 3_300,
     "price_2of3": 58_000,
+    "settle_batch_each": 20_000,
 }
 """The marks that this contract keeps."""
 
@@ -83,6 +85,16 @@ class Scene:
         channel = self.channel(asset)
         self.court.deposit(channel.a, channel, channel.a, DEPOSIT)
         self.court.deposit(channel.b, channel, channel.b, DEPOSIT)
+        return channel
+
+    def with_peer(self, asset: bytes, index: int) -> Channel:
+        """A channel of alice with a peer of its own, funded by both."""
+        peer = party(f"peer {index}")
+        self.enrich(peer)
+        salt = self.random.getrandbits(216)
+        channel = self.court.channel(self.alice, peer, asset, PERIOD_S, salt)
+        for who in (self.alice, peer):
+            self.court.deposit(who, channel, who, DEPOSIT)
         return channel
 
     def secret(self) -> bytes:
@@ -189,7 +201,26 @@ def make_option(scene: Scene, index: int) -> Claim:
     return Claim(index, scene.random.randrange(10**12, 10**13), None, 0, terms)
 
 
-SCENES: tuple[Callable[[Scene], dict[str, int]], ...] = (deposits, closes, disputes, secrets, claims)
+def batches(scene: Scene) -> dict[str, int]:
+    """settle_batch_each: 100 channels of one hub, divided by 100; the dearer of the two assets."""
+    gas = []
+    for asset in (ETH, scene.token.address):
+        channels = [scene.with_peer(asset, index) for index in range(CHANNELS)]
+        exits = []
+        for channel in channels:
+            peer = channel.b if channel.a == scene.alice else channel.a
+            state = State(4_001, scene.random.randrange(-DEPOSIT // 2, DEPOSIT // 2))
+            mined = scene.court.send(channel.a, "challenge", *channel.signed_state(state))
+            salt = mined.event("Challenged")["salt"]
+            exits.append((peer.address, channel.params.config, state.net, salt))
+        scene.arena.now_s += PERIOD_S
+        mined = scene.court.send(scene.alice, "settle_batch", scene.alice.address, asset, exits)
+        assert len([event for event in mined.events if event.name == "Closed"]) == CHANNELS
+        gas.append(round(mined.gas / CHANNELS))
+    return {"settle_batch_each": max(gas)}
+
+
+SCENES: tuple[Callable[[Scene], dict[str, int]], ...] = (deposits, closes, disputes, secrets, claims, batches)
 
 
 def measure() -> dict[str, int]:

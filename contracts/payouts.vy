@@ -27,6 +27,9 @@ ETH_PUSH_RESERVE: constant(uint256) = 70_000
 TOKEN_PUSH_GAS: constant(uint256) = 150_000
 TOKEN_PUSH_RESERVE: constant(uint256) = 160_000
 
+# Assets of one claim_credits: the buffer is paid for by each.
+MAX_ASSETS: constant(uint256) = 32
+
 # asset => owner => what a push could not deliver, in the asset's smallest unit
 credits: public(HashMap[address, HashMap[address, uint256]])
 
@@ -34,8 +37,9 @@ credits: public(HashMap[address, HashMap[address, uint256]])
 @internal
 def push(asset: address, to: address, amount: uint256):
     """
-    @dev Pay, or credit. Asserting the gas first stops a caller who wants a push to fail by starving
-         it. A token may return nothing (USDT) or true; anything else counts as unpaid.
+    @dev Pay, or credit. Asserting the gas first stops a caller who wants a push to fail by starving it.
+         A token may return nothing (USDT). Only false counts as unpaid: taking any odd answer for a
+         failure would pay twice, from the deposits of others.
     """
     if amount == 0:
         return
@@ -53,8 +57,7 @@ def push(asset: address, to: address, amount: uint256):
             gas=TOKEN_PUSH_GAS,
             revert_on_failure=False,
         )
-        if len(answer) != 0:
-            paid = paid and convert(answer, uint256) == 1
+        paid = paid and (len(answer) == 0 or convert(answer, uint256) != 0)
     if not paid:
         self.credits[asset][to] += amount
         log Credited(asset=asset, to=to, amount=amount)
@@ -66,8 +69,24 @@ def claim_credit(asset: address, to: address):
     """
     @notice Fetch what could not be pushed to you, to any address.
     """
+    assert self.credits[asset][msg.sender] != 0, "credit: nothing owed"
+    self._fetch(asset, to)
+
+
+@external
+@nonreentrant
+def claim_credits(assets: DynArray[address, MAX_ASSETS], to: address):
+    """
+    @notice Fetch what you are owed of several assets; those of which it is nothing are skipped.
+    """
+    for asset: address in assets:
+        if self.credits[asset][msg.sender] != 0:
+            self._fetch(asset, to)
+
+
+@internal
+def _fetch(asset: address, to: address):
     amount: uint256 = self.credits[asset][msg.sender]
-    assert amount != 0, "credit: nothing owed"
     self.credits[asset][msg.sender] = 0
     log Withdrawn(asset=asset, owner=msg.sender, to=to, amount=amount)
     if asset == empty(address):

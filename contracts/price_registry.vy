@@ -73,5 +73,20 @@ def publish_price(
             at = unsafe_add(at, 32)
             if name == signer:
                 break
-    self.prices[key] = (block.timestamp << 128) | convert(price, uint256)
-    log PricePublished(key=key, price=convert(price, uint256))
+    self.store(key, convert(price, uint256))
+
+
+@internal
+@pure
+def key_of(feed: Bytes[32 * (2 + MAX_SIGNERS)], instant: uint256) -> bytes32:
+    """
+    @dev Where the price of a feed, given by its definition, is kept.
+    """
+    id: uint256 = convert(keccak256(feed), uint256)
+    return keccak256(abi_encode(id ^ ((id ^ extract32(feed, 32, output_type=uint256)) & 255), instant))
+
+
+@internal
+def store(key: bytes32, price: uint256):
+    self.prices[key] = (block.timestamp << 128) | price
+    log PricePublished(key=key, price=price)

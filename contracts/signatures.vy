@@ -1,7 +1,7 @@
 # pragma version 0.4.3
 """
-@title Compact signatures and typed digests
-@notice [EIP-2098] signatures with low s only (EIP-2), [EIP-712] digests.
+@title Compact signatures
+@notice [EIP-2098], with low s only.
 """
 
 struct Signature:
@@ -11,12 +11,6 @@ struct Signature:
 
 # Half of the order of secp256k1: above it the same signature has a twin with a lower s.
 HALF_ORDER: constant(uint256) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
-
-
-@internal
-@pure
-def digest(domain: bytes32, struct_hash: bytes32) -> bytes32:
-    return keccak256(concat(b"\x19\x01", domain, struct_hash))
 
 
 @internal

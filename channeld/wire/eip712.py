@@ -24,6 +24,8 @@ def keccak(data: bytes) -> bytes:
 DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 STATE_TYPE = keccak(b"State(bytes32 channel,uint64 version,int128 net,bytes32 claims)")
 CLOSE_TYPE = keccak(b"Close(bytes32 channel,uint64 counter,int128 net,uint40 until)")
+WITHDRAW_TYPE = keccak(b"Withdraw(bytes32 channel,uint64 counter,uint96 to_a,uint96 to_b,uint40 until)")
+START_TYPE = keccak(b"Start(bytes32 channel,address holder,uint64 minimum,uint40 until)")
 PRICE_DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version)")
 PRICE_TYPE = keccak(b"Price(bytes32 feed,uint40 timestamp,uint128 price)")
 
@@ -97,6 +99,21 @@ def state_digest(domain: bytes, channel_id: bytes, state: State) -> bytes:
 def close_digest(domain: bytes, channel_id: bytes, counter: int, net: int, until_s: int) -> bytes:
     """The digest of a cooperative close: final at once, valid until `until_s`, for one counter."""
     struct = CLOSE_TYPE + channel_id + _word(counter) + _word(net) + _word(until_s)
+    return _typed_digest(domain, keccak(struct))
+
+
+def withdraw_digest(
+    domain: bytes, channel_id: bytes, counter: int, to_a: int, to_b: int, until_s: int
+) -> bytes:
+    """The digest of a partial withdrawal: both sides take so much out and the channel goes on."""
+    struct = WITHDRAW_TYPE + channel_id + _word(counter) + _word(to_a) + _word(to_b) + _word(until_s)
+    return _typed_digest(domain, keccak(struct))
+
+
+def start_digest(domain: bytes, channel_id: bytes, holder: bytes, minimum: int, until_s: int) -> bytes:
+    """The digest of a permit: `holder` (20 bytes) may start a dispute for the signer, with no version
+    below `minimum` (above 0), until `until_s`."""
+    struct = START_TYPE + channel_id + bytes(12) + holder + _word(minimum) + _word(until_s)
     return _typed_digest(domain, keccak(struct))
 
 

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from bench.evm import CHAIN_ID
 from channeld.core.claims import Claim, State
-from channeld.wire.eip712 import claims_hash, close_digest, price_digest, state_digest
+from channeld.wire.eip712 import (
+    claims_hash,
+    close_digest,
+    price_digest,
+    start_digest,
+    state_digest,
+    withdraw_digest,
+)
 from tests.contracts import typed_data
 from tests.contracts.town import Town, bob, mallory, refused, secret
 
@@ -63,6 +70,27 @@ def test_a_close(counter: int, net: int, until_s: int) -> None:
         else:
             closed = TOWN.court.send(mallory, "close", *CHANNEL.signed_close(net, until_s)).event("Closed")
             assert closed["to_a"] == min(max(1_000 - net, 0), 1_000)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(TOWN.now_s, 2**40 - 1))
+def test_a_withdrawal(to_a: int, to_b: int, until_s: int) -> None:
+    fields = {"channel": CHANNEL.id, "counter": 0, "to_a": to_a, "to_b": to_b, "until": until_s}
+    digest = typed_data.digest(DOMAIN, "Withdraw", typed_data.WITHDRAW, fields)
+    assert withdraw_digest(TOWN.court.domain, CHANNEL.id, 0, to_a, to_b, until_s) == digest
+    with TOWN.arena.rehearsal():
+        mined = TOWN.court.send(mallory, "withdraw", *CHANNEL.signed_withdrawal(to_a, to_b, until_s))
+        assert mined.event("DepositsWithdrawn")["to_b"] == to_b
+
+
+@given(st.integers(1, 2**64 - 1), st.integers(TOWN.now_s, 2**40 - 1))
+def test_a_permit_to_start(minimum: int, until_s: int) -> None:
+    fields = {"channel": CHANNEL.id, "holder": mallory.address, "minimum": minimum, "until": until_s}
+    digest = typed_data.digest(DOMAIN, "Start", typed_data.START, fields)
+    assert start_digest(TOWN.court.domain, CHANNEL.id, mallory.address, minimum, until_s) == digest
+    permit = CHANNEL.permit(bob, mallory, minimum, until_s)
+    with TOWN.arena.rehearsal():
+        state = CHANNEL.signed_state(State(minimum))
+        TOWN.court.send(mallory, "challenge_for", *state, *permit)
 
 
 @given(st.integers(0, TOWN.now_s), st.integers(1, 2**128 - 1))

@@ -121,8 +121,9 @@ def test_the_pot_fits_one_signed_deposit(town: Town) -> None:
     for who in (alice, bob, carol):
         town.arena.fund(who.address, 2**97)
     channel = town.open(a=MOST - 5, b=5)
-    with refused("deposit: too large"):
-        town.court.deposit(carol, channel, channel.a, 1)
+    for side in (channel.a, channel.b):
+        with refused("deposits: too large"):
+            town.court.deposit(carol, channel, side, 1)
     with refused("deposit: nothing or too large"):
         town.court.deposit(carol, town.channel(salt=9), alice, MOST + 1)
     assert town.deposits(channel) == (MOST - 5, 5)

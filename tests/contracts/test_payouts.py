@@ -6,7 +6,7 @@ from bench.evm import Channel, Contract, Party, call_data
 from channeld.core.claims import State
 from channeld.core.identity import ETH
 from tests.contracts.hostile.build import hostile
-from tests.contracts.town import CAST, PURSE, Town, alice, bob, carol, mallory, refused
+from tests.contracts.town import PURSE, Town, alice, bob, carol, mallory, refused
 
 GOOD = (False, False, 1, False, False)
 
@@ -17,11 +17,7 @@ def wallet(town: Town) -> Contract:
 
 
 def token(town: Town, name: str = "hostile_token") -> Contract:
-    made = Contract(town.arena, hostile(name), town.arena.deploy(hostile(name)))
-    for who in CAST:
-        made.send(who, "mint", who.address, PURSE)
-        made.send(who, "approve", town.court.address, 2**200)
-    return made
+    return town.erc20_like(hostile(name))
 
 
 def with_wallet(town: Town, wallet: Contract, salt: int = 1) -> tuple[Channel, Party]:
@@ -182,13 +178,15 @@ def test_what_arrives_of_a_token_with_a_fee_is_the_deposit(town: Town) -> None:
     assert dear.view("balanceOf", channel.a.address) == PURSE - 1_000 + 810
 
 
-@pytest.mark.parametrize("answer", [0, 2, 2**256 - 1])
-def test_only_true_or_nothing_means_paid(town: Town, answer: int) -> None:
+@pytest.mark.parametrize("answer", [1, 2, 2**256 - 1])
+def test_only_false_means_unpaid(town: Town, answer: int) -> None:
+    """A credit for money that went out would be paid from the deposits of others."""
     odd = token(town)
     channel = town.open(a=1_000, asset=odd.address)
-    odd.send(alice, "behave", False, answer == 0, answer, False, False)
+    odd.send(alice, "behave", False, False, answer, False, False)
     mined = town.court.send(channel.a, "close", *channel.signed_close(0, town.now_s))
-    assert mined.event("Credited")["amount"] == 1_000
+    assert [event.name for event in mined.events] == ["Closed"]
+    assert odd.view("balanceOf", town.court.address) == 0
 
 
 def test_a_token_that_lies_or_burns_leaves_credits_that_can_be_fetched_later(town: Town) -> None:
@@ -199,8 +197,8 @@ def test_a_token_that_lies_or_burns_leaves_credits_that_can_be_fetched_later(tow
         mined = town.court.send(channel.a, "close", *channel.signed_close(300, town.now_s))
         assert [event.name for event in mined.events] == ["Closed", "Credited", "Credited"]
         assert mined.gas < 500_000
-        with refused("credit: transfer failed" if salt == 1 else "execution reverted"):
-            town.court.send(channel.a, "claim_credit", bad.address, channel.a.address)
+        with refused("credit: transfer failed" if salt == 1 else ""):
+            town.court.send(channel.a, "claim_credit", bad.address, channel.a.address, gas=300_000)
         bad.send(alice, "behave", *GOOD)
         town.court.send(channel.a, "claim_credit", bad.address, carol.address)
         town.court.send(channel.b, "claim_credit", bad.address, carol.address)

@@ -12,7 +12,7 @@ from bench.evm import Arena, Channel, Contract, Court, Mined, Party, Reverted, p
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
 from channeld.core.identity import ETH
 from channeld.wire.eip712 import Feed, keccak, price_digest
-from contracts.artifacts import erc20_test_token
+from contracts.artifacts import Artifact, erc20_test_token
 from tests.contracts import typed_data
 from tests.contracts.valuation import chain_of, read_list
 
@@ -58,11 +58,14 @@ class Town:
 
     def erc20(self) -> Contract:
         """A token of which everybody has some and has approved the adjudicator."""
-        artifact = erc20_test_token()
+        return self.erc20_like(erc20_test_token())
+
+    def erc20_like(self, artifact: Artifact) -> Contract:
+        """Another token of which everybody has some and has approved the adjudicator."""
         token = Contract(self.arena, artifact, self.arena.deploy(artifact))
         for who in CAST:
             token.send(who, "mint", who.address, PURSE)
-            token.send(who, "approve", self.court.address, 2**256 - 1)
+            token.send(who, "approve", self.court.address, 2**200)
         return token
 
     @property

@@ -40,4 +40,12 @@ CHAIN_DOMAIN: Fields = [
 FREE_DOMAIN: Fields = [("string", "name"), ("string", "version")]
 STATE: Fields = [("bytes32", "channel"), ("uint64", "version"), ("int128", "net"), ("bytes32", "claims")]
 CLOSE: Fields = [("bytes32", "channel"), ("uint64", "counter"), ("int128", "net"), ("uint40", "until")]
+WITHDRAW: Fields = [
+    ("bytes32", "channel"),
+    ("uint64", "counter"),
+    ("uint96", "to_a"),
+    ("uint96", "to_b"),
+    ("uint40", "until"),
+]
+START: Fields = [("bytes32", "channel"), ("address", "holder"), ("uint64", "minimum"), ("uint40", "until")]
 PRICE: Fields = [("bytes32", "feed"), ("uint40", "timestamp"), ("uint128", "price")]
