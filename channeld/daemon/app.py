@@ -37,6 +37,7 @@ from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds, follow_prices
 from channeld.daemon.funding import Funding
 from channeld.daemon.gossip import Gossip
+from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
 from channeld.daemon.quotes import QuoteDesk
@@ -249,6 +250,7 @@ class _Builder:
         watch = ChainWatch(
             engine, scanner, gossip, secrets, prices, signer.address, self._refusal, peering.node_of
         )
+        catalogue = Catalogue(config.asset)
         daemon = Daemon(
             config=config,
             signer=signer,
@@ -261,7 +263,8 @@ class _Builder:
             feeds=feeds,
             funding=Funding(self._rpc, transactor, adjudicator, signer.address),
             waiters=waiters,
-            catalogue=Catalogue(config.asset),
+            invoicing=Invoicing(config, signer, engine, catalogue),
+            catalogue=catalogue,
             stopping=asyncio.Event(),
         )
         return daemon, submitter

@@ -1,12 +1,10 @@
 """The daemon as the API sees it: each command asks the engine and waits for what follows."""
 
 import asyncio
-import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.metadata import version
 
-from channeld.adapters.signer import Signer, address_of, verify
+from channeld.adapters.signer import Signer, address_of
 from channeld.adapters.transport.address import parse_peer_address
 from channeld.api.commands import (
     AssetInfo,
@@ -26,22 +24,22 @@ from channeld.core.channel import Channel, Phase
 from channeld.core.claims import Claim
 from channeld.core.draft import Tables
 from channeld.core.errors import OperationalError, Rejected
-from channeld.core.events import CloseRequested, InvoiceCreated, SettlementRequested
+from channeld.core.events import CloseRequested, SettlementRequested
 from channeld.core.identity import ETH
 from channeld.core.payoff import most
-from channeld.core.records import Dispute, Invoice, OptionLeg, Payment, Trade
+from channeld.core.records import Dispute, OptionLeg, Payment, Trade
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
 from channeld.daemon.funding import Funding
 from channeld.daemon.history import page_of
-from channeld.daemon.paying import Payer, archived
+from channeld.daemon.invoicing import Invoicing
+from channeld.daemon.paying import Payer
 from channeld.daemon.peering import KnownPeer, Peering
 from channeld.daemon.quotes import QuoteDesk
 from channeld.daemon.views import (
     Catalogue,
     channel_info,
     free_balances,
-    invoice_info,
     payment_info,
     positions_of,
     trade_info,
@@ -50,12 +48,6 @@ from channeld.daemon.waiting import Waiters
 from channeld.daemon.watching import ChainWatch
 from channeld.market.instruments import claim_size, contracts_e8, instrument_name, parse_instrument
 from channeld.wire.eip712 import channel_id as id_of
-from channeld.wire.invoice import InvoiceFields, decode_invoice, encode_invoice
-
-MAX_INVOICES_AT_ONCE = 1_000
-"""One commit makes them all durable; more would hold up the loop for longer than a turn."""
-
-SETTLE_POLL_S = 0.2
 
 
 @dataclass(slots=True)
@@ -72,6 +64,7 @@ class Daemon:
     desk: QuoteDesk
     feeds: Feeds
     funding: Funding
+    invoicing: Invoicing
     waiters: Waiters
     catalogue: Catalogue
     stopping: asyncio.Event
@@ -235,86 +228,22 @@ class Daemon:
     async def create_invoice(
         self, asset: str, amount: int, description: str, expiry_s: int | None, count: int
     ) -> list[InvoiceInfo]:
-        if not 1 <= count <= MAX_INVOICES_AT_ONCE:
-            raise Rejected(f"expected 1 to {MAX_INVOICES_AT_ONCE} invoices at once, got {count}")
-        valid_s = self.config.payment.invoice_expiry_s if expiry_s is None else expiry_s
         address = self._asset(asset).address
-        now_s = self._tables.now_s
-        if now_s == 0:
-            raise OperationalError("the chain has not been seen yet; try again in a moment")
-        made: list[Invoice] = []
-        texts: list[str] = []
-        for _ in range(count):
-            preimage, payment_secret = secrets.token_bytes(32), secrets.token_bytes(32)
-            hashlock = sha256(preimage).digest()
-            invoice = Invoice(
-                hashlock, preimage, payment_secret, address, amount, description, now_s, now_s + valid_s
-            )
-            texts.append(self._invoice_text(invoice))
-            made.append(invoice)
-        await asyncio.gather(*(self.engine.ask(InvoiceCreated(invoice)) for invoice in made))
-        return [invoice_info(i, self.catalogue, now_s, text) for i, text in zip(made, texts, strict=True)]
-
-    def _invoice_text(self, invoice: Invoice) -> str:
-        """Deterministic, so that history can show an invoice again."""
-        assert self.config.chain.adjudicator is not None
-        fields = InvoiceFields(
-            chain_id=self.config.chain.chain_id,
-            adjudicator=self.config.chain.adjudicator,
-            hashlock=invoice.hashlock,
-            payment_secret=invoice.payment_secret,
-            payee=self.signer.public_key,
-            created_s=invoice.created_s,
-            asset=invoice.asset,
-            amount=invoice.amount,
-            valid_for_s=invoice.expires_s - invoice.created_s,
-            description=invoice.description,
-        )
-        return encode_invoice(fields, self.signer.sign_digest)
+        return await self.invoicing.create(address, amount, description, expiry_s, count)
 
     async def invoices(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
-        rows, page = page_of(self.engine.journal, "invoice", Invoice, before, limit)
-        return [self._invoice(invoice) for invoice in rows], page
-
-    def _invoice(self, invoice: Invoice) -> InvoiceInfo:
-        return invoice_info(invoice, self.catalogue, self._tables.now_s, self._invoice_text(invoice))
+        return self.invoicing.page(before, limit)
 
     async def invoice(self, hashlock: bytes) -> InvoiceInfo:
-        found = self._tables.records[Invoice].get(hashlock)
-        found = found or archived(self.engine.journal, "invoice", hashlock)  # type: ignore[assignment]
-        if not isinstance(found, Invoice):
-            raise Rejected(f"no invoice 0x{hashlock.hex()}")
-        return self._invoice(found)
-
-    def _decode(self, text: str) -> InvoiceFields:
-        fields = decode_invoice(text, _verify_node)
-        ours = (self.config.chain.chain_id, self.config.chain.adjudicator)
-        if (fields.chain_id, fields.adjudicator) != ours:
-            raise Rejected(
-                f"expected an invoice of chain {ours[0]} and this node's adjudicator, "
-                f"got one of chain {fields.chain_id} and 0x{fields.adjudicator.hex()}"
-            )
-        return fields
+        return self.invoicing.show(hashlock)
 
     async def decode_invoice(self, text: str) -> DecodedInvoice:
-        fields = self._decode(text)
-        asset = self.catalogue.of(fields.asset)
-        return DecodedInvoice(
-            fields.payee,
-            fields.hashlock,
-            fields.asset,
-            asset.symbol,
-            asset.decimals,
-            fields.amount,
-            fields.description,
-            fields.created_s,
-            fields.expires_s,
-        )
+        return self.invoicing.describe(text)
 
     async def pay(
         self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
     ) -> PaymentInfo:
-        fields = self._decode(invoice)
+        fields = self.invoicing.decode(invoice)
         if fields.payee == self.signer.public_key:
             raise Rejected("this invoice is our own")
         if self._tables.now_s > fields.expires_s:
@@ -423,7 +352,3 @@ def _announced(channel: Channel) -> bool:
     """Whether the peer counts the same deposits as we do."""
     seen, said = channel.deposits, channel.announced
     return (seen.a, seen.b) == (said.a, said.b)
-
-
-def _verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:
-    return verify(digest, signature, address_of(node))
