@@ -115,7 +115,7 @@ class Engine:
     def turn(self) -> None:
         """Everything that waits, one commit, then the effects."""
         self.tables.now_s = self.clock.now_s
-        self.tables.clock_trusted = self.clock.trusted
+        self._judge_clock()
         for event in self._timers.ring(self.tables.now_s):
             self.post(event)
         if not self._queue:
@@ -140,6 +140,13 @@ class Engine:
         for future in done:
             if not future.done():
                 future.set_result(None)
+
+    def _judge_clock(self) -> None:
+        trusted = self.clock.trusted
+        if trusted is not self.tables.clock_trusted and self.clock.head_s:
+            said = "agree again" if trusted else "disagree: no new claims are taken until they agree"
+            log.warning("the chain's clock (%d) and this computer's %s", self.clock.head_s, said)
+        self.tables.clock_trusted = trusted
 
     def _take(
         self, item: _Item, drafts: list[Draft], writes: list[Write], done: list[asyncio.Future[None]]
