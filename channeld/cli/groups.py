@@ -21,7 +21,7 @@ chain = LazyGroup(
     lazy={
         "dev": Lazy("channeld.cli.chain_dev", "dev", "Run a development chain."),
         "advance": Lazy("channeld.cli.chain_tools", "advance", "Move a development chain's clock."),
-        "faucet": Lazy("channeld.cli.chain_tools", "faucet", "Play money from a development chain."),
+        "faucet": Lazy("channeld.cli.chain_tools", "faucet", "Give play money of a development chain."),
         "deploy": Lazy("channeld.cli.chain_tools", "deploy", "Deploy the adjudicator."),
     },
     help="Run a development chain, move its clock, deploy the contracts.",

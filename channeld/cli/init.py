@@ -96,10 +96,10 @@ def _setting(text: str) -> tuple[str, str, str]:
     if not equals or not dot or not table.isidentifier() or not key.isidentifier():
         raise Rejected(f"expected --set TABLE.KEY=VALUE, got {text[:80]!r}")
     try:
-        tomllib.loads(f"value = {value}")
+        alone = set(tomllib.loads(f"value = {value}")) == {"value"}
     except tomllib.TOMLDecodeError:
-        return table, key, json.dumps(value)
-    return table, key, value
+        alone = False
+    return table, key, value if alone else json.dumps(value)
 
 
 def _configured(

@@ -27,14 +27,14 @@ class LazyGroup(click.Group):
 
     def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._lazy = lazy
+        self.lazy = lazy
         with_common_options(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._lazy)
+        return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = self._lazy.get(cmd_name)
+        found = self.lazy.get(cmd_name)
         if found is None:
             return None
         command = getattr(importlib.import_module(found.module), found.name)
@@ -43,4 +43,4 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in self._lazy.items()])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy.items()])
