@@ -246,7 +246,7 @@ async def test_a_batch_is_answered_in_order(server: DevChainServer, client: Clie
         {"jsonrpc": "2.0", "id": "a", "method": "eth_chainId"},
         {"jsonrpc": "2.0", "method": "evm_mine"},
         {"jsonrpc": "2.0", "id": 7, "method": "eth_blockNumber", "params": []},
-        {"jsonrpc": "2.0", "id": None, "method": "nothing_at_all"},
+        {"jsonrpc": "2.0", "id": float("1e5"), "method": "nothing_at_all"},
         "no request",
     ]
     status, answers = await client.post(json.dumps(batch).encode())
@@ -266,8 +266,9 @@ async def test_a_batch_is_answered_in_order(server: DevChainServer, client: Clie
         (b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[Infinity]}', -32700),
         (b"[" * 100_000, -32700),
         (b'{"a":' * 100_000, -32700),
-        (b"[" + b"[]," * 30_000 + b"[]]", -32700),
-        (b"[" * 17 + b"]" * 17, -32700),
+        (b"[" + b"[]," * 30_000 + b"[]]", -32600),
+        (('"' + "[" * 50_000).encode("utf-16"), -32700),
+        (b"[" * 300 + b"]" * 300, -32700),
         (b'{"a":' + b"[" * 15 + b"]" * 15 + b"}", -32600),
         (b"1" * 5000, -32700),
         (b"[]", -32600),
@@ -282,6 +283,7 @@ async def test_a_batch_is_answered_in_order(server: DevChainServer, client: Clie
         (b'{"jsonrpc":"2.0","id":1,"method":"__init__"}', -32601),
         (b'{"jsonrpc":"2.0","id":1,"method":"\\"[[[[[[[[[[[[[[[[[[{{{{{{{{{{{{{{"}', -32601),
     ],
+    ids=lambda part: repr(part)[:40],
 )
 async def test_bodies_that_are_no_request_get_an_error(client: Client, body: bytes, code: int) -> None:
     status, answer = await client.post(body)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from typing import Any
 
 from channeld.core.errors import OperationalError, Rejected
@@ -10,6 +9,7 @@ from channeld.services.devchain.errors import CallReverted, QueryTooLarge
 from channeld.services.devchain.rpc_dev import DEV_METHODS, Node
 from channeld.services.devchain.rpc_eth import ETH_METHODS
 from channeld.services.devchain.rpc_params import INVALID_PARAMS, SERVER_ERROR, Params, RpcError
+from channeld.wire.json_strict import parse_json
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -23,22 +23,13 @@ BATCH_LIMIT = 1000
 # And of its answers together: the client has to hold them in memory too.
 BATCH_ANSWER_LIMIT_BYTES = 25 * 1024 * 1024
 
-# The deepest legal request is an access list in a batch: 7 levels. The C parser recurses on nesting, so depth
-# is checked before it runs: it must never meet the interpreter's limits.
-NESTING_LIMIT = 16
-# Twenty for each request of a full batch; bounds the check itself.
-BRACKETS_LIMIT = 20 * BATCH_LIMIT
-STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
-
 log = logging.getLogger(__name__)
 
 
 def answer(node: Node, body: bytes) -> bytes | None:
     """The response to one request or batch; None if it holds notifications only."""
-    if _is_too_nested(body):
-        return _encode(_failure(None, PARSE_ERROR, f"parse error: nested deeper than {NESTING_LIMIT}"))
     try:
-        request = json.loads(body, parse_constant=_refuse_constant)
+        request = parse_json(body)
     except ValueError:
         return _encode(_failure(None, PARSE_ERROR, "parse error: expected a JSON-RPC request"))
     if not isinstance(request, list):
@@ -50,21 +41,6 @@ def answer(node: Node, body: bytes) -> bytes | None:
         text = f"batch too large: {len(request)} requests, limit {BATCH_LIMIT}"
         return _encode(_failure(None, INVALID_REQUEST, text))
     return _answer_batch(node, request)
-
-
-def _is_too_nested(body: bytes) -> bool:
-    if body.count(b"[") + body.count(b"{") > BRACKETS_LIMIT:
-        return True
-    depth = 0
-    for token in STRING_OR_BRACKET.finditer(body):
-        match body[token.start()]:
-            case 0x5B | 0x7B:
-                depth += 1
-                if depth > NESTING_LIMIT:
-                    return True
-            case 0x5D | 0x7D:
-                depth -= 1
-    return False
 
 
 def _answer_batch(node: Node, requests: list[Any]) -> bytes | None:
@@ -134,9 +110,10 @@ def _check_count(params: list[Any], most: int) -> None:
 
 
 def _id_of(request: Any) -> Any:
-    """Only what JSON-RPC allows is echoed."""
+    """Only text and integers are echoed."""
     identifier = request.get("id") if isinstance(request, dict) else None
-    allowed = isinstance(identifier, str | int | float) and not isinstance(identifier, bool)
+    # A float could be infinite, which JSON cannot say.
+    allowed = isinstance(identifier, str | int) and not isinstance(identifier, bool)
     return identifier if allowed else None
 
 
@@ -149,7 +126,3 @@ def _failure(identifier: Any, code: int, message: str, data: str | None = None) 
 
 def _encode(response: dict[str, Any]) -> bytes:
     return json.dumps(response, separators=(",", ":")).encode()
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
