@@ -212,3 +212,5 @@ async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             yield line
+        if len(rest) > MAX_BODY_BYTES:
+            raise OperationalError(f"expected lines of at most {MAX_BODY_BYTES} bytes")

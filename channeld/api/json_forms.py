@@ -71,8 +71,9 @@ def parse_json(raw: bytes) -> Any:
 
 
 def dump_json(value: object) -> bytes:
-    """Compact JSON in UTF-8."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Compact JSON in UTF-8. Half surrogate pairs, which UTF-8 has not, become question marks."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="replace")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def connect(session: Session, address: str) -> None:
     The node id is what the peer's `channeld info` shows.
     """
     peer = session.ask(lambda client: client.connect(address), "connecting")
-    session.show(api.CONNECT.answer.encode(peer), tables.peers([peer]))
+    session.show(api.CONNECT.answer.encode(peer), tables.peer(peer))
 
 
 @click.command(cls=Command)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from channeld.api.client import ApiClient
 from channeld.api.http1 import Unreachable
@@ -117,7 +118,7 @@ class Session:
         if sys.stdout.isatty():
             console = Console(highlight=False)
             for part in readable:
-                console.print(part, soft_wrap=isinstance(part, str), markup=False)
+                console.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
         else:
             for part in readable:
                 click.echo(_plain(part))
@@ -133,7 +134,7 @@ def _plain(part: RenderableType) -> str:
     """As it goes into a file: as wide as it is, without colours and without blanks at the ends of lines."""
     console = Console(width=PIPED_COLUMNS, force_terminal=False, color_system=None, highlight=False)
     with console.capture() as captured:
-        console.print(part, soft_wrap=isinstance(part, str), markup=False, end="")
+        console.print(part, soft_wrap=isinstance(part, str | Text), markup=False, end="")
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

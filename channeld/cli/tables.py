@@ -58,21 +58,21 @@ def listing(*columns: str, empty: str, rows: Sequence[Sequence[str]]) -> Table |
     return table
 
 
-def facts(*pairs: tuple[str, str]) -> Table:
-    """Names and values, without the empty ones."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        if value:
-            table.add_row(name, Text(value, style=STYLES.get(value, "")))
-    return table
+def facts(*pairs: tuple[str, str]) -> Text:
+    """Names and values, without the empty ones; long ids stay on one line, to be copied."""
+    there = [(name, value) for name, value in pairs if value]
+    width = max(len(name) for name, _ in there)
+    lines = [
+        Text.assemble((name.ljust(width), "bold"), "  ", (value, STYLES.get(value, "")))
+        for name, value in there
+    ]
+    return Text("\n").join(lines)
 
 
 # The node ------------------------------------------------------------------------------------------
 
 
-def node(info: NodeInfo) -> Table:
+def node(info: NodeInfo) -> Text:
     chain = f"{info.chain_id}, block {info.block_number} of {when(info.block_time_s)}"
     return facts(
         ("node", info.node_id.hex()),
@@ -105,7 +105,7 @@ def peers(items: Sequence[PeerInfo]) -> Table | str:
     rows = [
         (
             clean(peer.alias),
-            peer.node_id.hex(),
+            short(peer.node_id),
             yes_or_no(peer.connected),
             str(peer.channels),
             clean(peer.url),
@@ -114,12 +114,23 @@ def peers(items: Sequence[PeerInfo]) -> Table | str:
     ]
     return listing(
         "alias",
-        "node id",
+        "node",
         "connected",
         ">channels",
         "address",
         empty="no peers; see `channeld connect`",
         rows=rows,
+    )
+
+
+def peer(item: PeerInfo) -> Text:
+    return facts(
+        ("node", item.node_id.hex()),
+        ("alias", clean(item.alias)),
+        ("account", checksummed(item.address)),
+        ("connected", yes_or_no(item.connected)),
+        ("address", clean(item.url)),
+        ("channels", str(item.channels)),
     )
 
 
@@ -142,7 +153,7 @@ def channels(items: Sequence[ChannelInfo]) -> Table | str:
     )
 
 
-def channel(item: ChannelInfo) -> Table:
+def channel(item: ChannelInfo) -> Text:
     def amount(units: int) -> str:
         return shown(units, item.decimals, item.symbol)
 
@@ -188,7 +199,7 @@ def _asked(amount: int, decimals: int, symbol: str) -> str:
     return shown(amount, decimals, symbol) if amount else f"any {symbol}"
 
 
-def invoice(item: InvoiceInfo) -> Table:
+def invoice(item: InvoiceInfo) -> Text:
     return facts(
         ("hash", f"0x{item.hashlock.hex()}"),
         ("amount", _asked(item.amount, item.decimals, item.symbol)),
@@ -201,7 +212,7 @@ def invoice(item: InvoiceInfo) -> Table:
     )
 
 
-def decoded(item: DecodedInvoice) -> Table:
+def decoded(item: DecodedInvoice) -> Text:
     return facts(
         ("payee", item.payee.hex()),
         ("hash", f"0x{item.hashlock.hex()}"),
@@ -228,7 +239,7 @@ def payments(items: Sequence[PaymentInfo]) -> Table | str:
     return listing("hash", "to", ">amount", ">fee", "status", "begun", "", empty="no payments", rows=rows)
 
 
-def payment(item: PaymentInfo) -> Table:
+def payment(item: PaymentInfo) -> Text:
     return facts(
         ("hash", f"0x{item.hashlock.hex()}"),
         ("to", item.destination.hex()),
@@ -246,7 +257,7 @@ def payment(item: PaymentInfo) -> Table:
 # Options -------------------------------------------------------------------------------------------
 
 
-def quote(item: QuoteInfo, expires_s: int) -> Table:
+def quote(item: QuoteInfo, expires_s: int) -> Text:
     """`expires_s` is the option's expiry, which stands in its name."""
     return facts(
         ("option", clean(item.name)),
@@ -262,7 +273,7 @@ def quote(item: QuoteInfo, expires_s: int) -> Table:
     )
 
 
-def trade(item: TradeInfo) -> Table:
+def trade(item: TradeInfo) -> Text:
     return facts(
         ("option", clean(item.name)),
         ("role", item.role),

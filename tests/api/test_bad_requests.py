@@ -208,6 +208,7 @@ async def test_a_name_that_others_could_point_at_us_is_refused(
         ("POST", "/v1/invoices", b'{"asset":"ETH","amount":"5","count":NaN}', "expected JSON, got NaN"),
         ("POST", "/v1/invoices", b'{"asset":"ETH","amount":"5","count":' + b"9" * 5000 + b"}", None),
         ("POST", "/v1/invoices", b'{"asset":"ETH","amount":"5","description":"\\ud800"}', None),
+        ("POST", "/v1/invoices", b'{"\\ud800":1}', None),
         ("POST", "/v1/channels", b'{"timeout_s":1e999,' + json.dumps(OPEN).encode()[1:], None),
         ("POST", "/v1/invoices", b"[" * 30_000, None),
         ("POST", "/v1/invoices", b'{"a":' * 10_000, None),

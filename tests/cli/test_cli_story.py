@@ -35,10 +35,10 @@ def test_info_shows_money_in_units_people_use(alice: Channeld) -> None:
 
 def test_peers_come_and_go(alice: Channeld) -> None:
     dave = "02" + "da" * 32
-    assert alice("connect", f"{dave}@dave.example:9740").code == 0
-    assert dave in alice("peers").out
+    assert dave in alice("connect", f"{dave}@dave.example:9740").out
+    assert dave[:10] in alice("peers").out
     assert alice("disconnect", dave[:8]).code == 0
-    assert dave not in alice("peers").out
+    assert dave[:10] not in alice("peers").out
     assert alice("disconnect", "dave").error == (
         "error: no peer is called 'dave' or has an id that begins so: see `channeld peers`"
     )
