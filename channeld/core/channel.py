@@ -16,8 +16,6 @@ from channeld.core.identity import ChannelParams
 from channeld.core.operations import (
     MAX_OPERATIONS,
     Add,
-    Expire,
-    Fail,
     Fulfil,
     Operation,
     Settle,
@@ -358,14 +356,3 @@ def resend(channel: Channel, peer_holds: int) -> tuple[Channel, list[tuple[Updat
         again.append((Ack(channel.channel_id, channel.parent), channel.theirs))
     update = Update(channel.channel_id, channel.mine.version, channel.parent, channel.unanswered)
     return channel, [*again, (update, channel.mine)]
-
-
-def claim_of(operation: Operation) -> int | None:
-    """The claim that an operation is about; None for a settlement, which is about a group."""
-    match operation:
-        case Add(claim, _):
-            return claim.claim_id
-        case Fulfil(claim_id, _) | Fail(claim_id, _) | Expire(claim_id):
-            return claim_id
-        case Settle():
-            return None

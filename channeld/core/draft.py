@@ -12,7 +12,7 @@ from channeld.core.channel import Channel, Update, Verify
 from channeld.core.claims import Claim
 from channeld.core.effects import Effect
 from channeld.core.messages import Instruction
-from channeld.core.operations import Add
+from channeld.core.operations import Add, Operation
 from channeld.core.records import (
     ClaimRef,
     Dispute,
@@ -165,10 +165,20 @@ def is_archived(record: Record) -> bool:
     return isinstance(record, Forward | Invoice | Payment | Trade) and record.archived
 
 
+@dataclass(slots=True)
+class Answers:
+    """The claims of one channel that `unanswered` and `waiting` answer; good while it has just these."""
+
+    unanswered: tuple[Operation, ...]
+    waiting: tuple[Operation, ...]
+    claim_ids: set[int]
+
+
 class Draft:
     """One step: reads what the node holds, collects what changes and what shall be done."""
 
     __slots__ = (
+        "answers",
         "came_online",
         "changes",
         "effects",
@@ -184,6 +194,7 @@ class Draft:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
+        self.answers: dict[bytes, Answers] = {}
         self.changes: dict[tuple[type[Record], bytes], Record | None] = {}
         self.effects: list[Effect] = []
         self.refs: dict[bytes, tuple[ClaimRef, ...]] = {}

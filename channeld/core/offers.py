@@ -8,11 +8,11 @@ travels once (R7, R10). What a claim is for (a payment, a trade, somebody else's
 from dataclasses import replace
 from hashlib import sha256
 
-from channeld.core.channel import Channel, claim_of, enqueue, find_claim
+from channeld.core.channel import Channel, enqueue, find_claim
 from channeld.core.claims import Claim, OptionTerms
-from channeld.core.draft import Draft
+from channeld.core.draft import Answers, Draft
 from channeld.core.effects import RegisterSecret, WakeClaim
-from channeld.core.operations import MAX_OPERATIONS, Add, Fail, Fulfil
+from channeld.core.operations import MAX_OPERATIONS, Add, Expire, Fail, Fulfil
 from channeld.core.records import ClaimRef, Failure, Secret
 from channeld.core.world import registered_in_time
 
@@ -44,11 +44,28 @@ def has_room(channel: Channel) -> bool:
     return len(channel.waiting) < MAX_OPERATIONS
 
 
-def answer_is_queued(channel: Channel, claim_id: int) -> bool:
-    """Whether an answer to a claim that we are owed is already on its way."""
-    return any(
-        not isinstance(op, Add) and claim_of(op) == claim_id for op in channel.unanswered + channel.waiting
-    )
+def answer_is_queued(draft: Draft, channel: Channel, claim_id: int) -> bool:
+    """Whether an answer to a claim is already on its way: in a batch unanswered or waiting."""
+    return claim_id in _answers(draft, channel).claim_ids
+
+
+def answer(draft: Draft, channel: Channel, operation: Fulfil | Fail | Expire) -> None:
+    """Queue the answer to one claim; the caller has made sure that there is none yet."""
+    known = _answers(draft, channel)
+    channel = enqueue(channel, operation)
+    known.claim_ids.add(operation.claim_id)
+    known.waiting = channel.waiting
+    draft.put(channel)
+
+
+def _answers(draft: Draft, channel: Channel) -> Answers:
+    """The answers of a channel, counted once for all claims that one step answers in it."""
+    known = draft.answers.get(channel.channel_id)
+    if known is None or known.unanswered is not channel.unanswered or known.waiting is not channel.waiting:
+        queued = channel.unanswered + channel.waiting
+        ids = {op.claim_id for op in queued if isinstance(op, Fulfil | Fail | Expire)}
+        known = draft.answers[channel.channel_id] = Answers(channel.unanswered, channel.waiting, ids)
+    return known
 
 
 def owed_claim(draft: Draft, ref: ClaimRef) -> tuple[Channel, Claim] | None:
@@ -72,9 +89,9 @@ def fail_back(draft: Draft, ref: ClaimRef, failure: Failure) -> None:
         return
     channel, claim = owed
     assert claim.hashlock is not None
-    if answer_is_queued(channel, ref.claim_id) or draft.get(Secret, claim.hashlock) is not None:
+    if answer_is_queued(draft, channel, ref.claim_id) or draft.get(Secret, claim.hashlock) is not None:
         return
-    draft.put(enqueue(channel, Fail(ref.claim_id, failure.encode())))
+    answer(draft, channel, Fail(ref.claim_id, failure.encode()))
 
 
 def release_secret(draft: Draft, preimage: bytes) -> None:
@@ -97,8 +114,8 @@ def fulfil(draft: Draft, ref: ClaimRef, preimage: bytes) -> None:
         return
     channel, claim = owed
     assert claim.hashlock is not None
-    if channel.phase.signs_states and not answer_is_queued(channel, ref.claim_id):
-        draft.put(enqueue(channel, Fulfil(ref.claim_id, preimage)))
+    if channel.phase.signs_states and not answer_is_queued(draft, channel, ref.claim_id):
+        answer(draft, channel, Fulfil(ref.claim_id, preimage))
     if claim.terms is not None and draft.world.now_s < claim.terms.expiry_s:
         draft.emit(WakeClaim(claim.terms.expiry_s, ref))
     wake_s = claim.deadline_s - draft.world.margins.register_s

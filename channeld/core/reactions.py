@@ -15,7 +15,7 @@ from channeld.core.effects import Notify, PublishPrice, RegisterSecret, WakeClai
 from channeld.core.errors import PeerViolation
 from channeld.core.forwarding import abandon_unsigned, forward, forward_fulfilled, forward_gone, return_option
 from channeld.core.messages import Deliver, ForwardTo, ReturnOption, WriteOption
-from channeld.core.offers import answer_is_queued, fail_back, fulfil, owed_claim, release_secret
+from channeld.core.offers import answer, answer_is_queued, fail_back, fulfil, owed_claim, release_secret
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
 from channeld.core.paying import deliver, payment_gone, payment_succeeded
 from channeld.core.records import ClaimRef, Failure, FailureCode, Secret, SignedPriceRecord
@@ -232,9 +232,9 @@ def _owed_by_us_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     if (
         not abandon_unsigned(draft, ref)
         and channel.phase.signs_states
-        and not answer_is_queued(channel, claim.claim_id)
+        and not answer_is_queued(draft, channel, claim.claim_id)
     ):
-        draft.put(enqueue(channel, Expire(claim.claim_id)))
+        answer(draft, channel, Expire(claim.claim_id))
     # R7, second half: the deadline and the margin for reorganisations have passed unregistered.
     outgoing_gone(draft, ref, claim, Failure(FailureCode.DEADLINE_PASSED, channel.channel_id))
 
