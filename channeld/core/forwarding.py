@@ -26,6 +26,10 @@ from channeld.core.records import (
 PPM = 1_000_000
 DAY_S = 86_400
 
+FEE_STEP_S = 3_600
+"""Locked collateral is paid by the hour: who pays rounds up and who is paid rounds down, so that two ends
+whose clocks differ by less (a block not seen yet, a daemon just started) agree about every fee."""
+
 
 def hub_fee(policy: HubPolicy, amount: int, leg: OptionLeg | None, now_s: int) -> int:
     """What we ask for forwarding `amount`, in the asset's smallest unit; every division rounds up.
@@ -35,9 +39,14 @@ def hub_fee(policy: HubPolicy, amount: int, leg: OptionLeg | None, now_s: int) -
     fee = policy.base_fee + -(-amount * policy.fee_ppm // PPM)
     if leg is not None:
         locked = most(Claim(0, leg.size, None, 0, leg.terms))
-        seconds = max(0, leg.terms.expiry_s - now_s)
+        seconds = max(0, leg.terms.expiry_s - now_s) // FEE_STEP_S * FEE_STEP_S
         fee += -(-locked * policy.collateral_ppm_per_day * seconds // (PPM * DAY_S))
     return fee
+
+
+def paid_time_s(expiry_s: int, now_s: int) -> int:
+    """For how long whoever buys an option pays the hubs on the way."""
+    return -(-max(1, expiry_s - now_s) // FEE_STEP_S) * FEE_STEP_S
 
 
 def forward(draft: Draft, ref: ClaimRef, claim: Claim, order: ForwardTo, tools: Toolbox) -> None:

@@ -12,6 +12,7 @@ from channeld.core.claims import Claim, Side
 from channeld.core.draft import Tables
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.events import OptionRequested, PaymentRequested
+from channeld.core.forwarding import paid_time_s
 from channeld.core.messages import Deliver, Instruction, WriteOption
 from channeld.core.payoff import most
 from channeld.core.records import (
@@ -90,7 +91,7 @@ class Payer:
         collateral = None
         if leg is not None:
             locked = most(Claim(0, leg.size, None, 0, leg.terms))
-            duration_s = max(1, leg.terms.expiry_s - self._tables.now_s)
+            duration_s = paid_time_s(leg.terms.expiry_s, self._tables.now_s)
             remote = self._liquidity(ours, remote=True)
             collateral = Collateral(locked, duration_s, remote)
         try:

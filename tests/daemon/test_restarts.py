@@ -9,7 +9,7 @@ from channeld.core.identity import ETH, ChannelParams
 from channeld.services.devchain.accounts import development_account
 from channeld.wire.eip712 import channel_id
 from tests.daemon.cluster import ETHER, cluster, eventually
-from tests.daemon.town import closed, leave_alone
+from tests.daemon.town import buy, channels_through_bob, closed, leave_alone
 
 CHALLENGE_PERIOD_S = 600
 
@@ -37,6 +37,16 @@ async def test_alice_finds_a_challenge_that_was_made_while_she_was_away(tmp_path
         net.reach(net.dispute("alice", ab).expires_s)
         await closed(net, "alice", ab)
         await closed(net, "bob", ab)
+
+
+async def test_alice_buys_through_bob_although_her_clock_is_ahead_of_his(tmp_path):
+    """A daemon that has just started knows only the time of the latest block, which may be old."""
+    async with cluster(tmp_path, "alice", "bob", "carol") as net:
+        await channels_through_bob(net)
+        await net.price(net.now_s - 60, 4_000)
+        net["alice"].engine.clock.seen_at_s -= 100
+        trade = await buy(net, "alice", "carol", "4000-C:5000", net.now_s + 30_000)
+        assert trade.fee > 0
 
 
 async def test_mallory_opens_a_channel_to_alice_and_challenges_in_the_same_block(tmp_path):
