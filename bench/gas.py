@@ -14,6 +14,7 @@ from random import Random
 from bench.evm import Arena, Channel, Contract, Court, Party, party, with_claims
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
 from channeld.core.identity import ETH
+from channeld.core.operations import MAX_CLAIMS_PER_SIDE
 from channeld.wire.eip712 import Feed, price_digest
 from contracts.artifacts import erc20_test_token
 
@@ -22,6 +23,9 @@ PERIOD_S = 86_400
 DEPOSIT = 1_234_567_890_123_456_789
 BATCH = 20
 CHANNELS = 100
+NETTED = 16
+BLOCK_GAS = 30_000_000
+CHANNEL_CLAIMS = 2 * MAX_CLAIMS_PER_SIDE
 
 LIMITS = {
     "open_eth": 50_000,
@@ -220,7 +224,35 @@ def batches(scene: Scene) -> dict[str, int]:
     return {"settle_batch_each": max(gas)}
 
 
-SCENES: tuple[Callable[[Scene], dict[str, int]], ...] = (deposits, closes, disputes, secrets, claims, batches)
+def pending(scene: Scene) -> dict[str, int]:
+    """pending_each: of options that stay pending under their own hashlocks, in groups as large as are
+    netted and in the worst order for sorting. The dearest claim there is."""
+    few, many = (
+        scene.settlement_gas(with_claims(State(9, 0), Claim(10**6, 1), *make_pending(scene, groups)))
+        for groups in (1, 4)
+    )
+    return {"pending_each": round((many - few) / (3 * NETTED))}
+
+
+def make_pending(scene: Scene, groups: int) -> list[Claim]:
+    made = []
+    for index in range(groups * NETTED):
+        expiry_s = scene.arena.now_s + 10**6 + index // NETTED
+        strike = (5_000 - 100 * (index % NETTED)) * 10**8
+        terms = OptionTerms(PayoffKind.DIGITAL_CALL, scene.feed.feed_id, expiry_s, strike, 0)
+        made.append(Claim(index, 10**12 + index, scene.secret(), expiry_s - 60, terms))
+    return made
+
+
+SCENES: tuple[Callable[[Scene], dict[str, int]], ...] = (
+    deposits,
+    closes,
+    disputes,
+    secrets,
+    claims,
+    pending,
+    batches,
+)
 
 
 def measure() -> dict[str, int]:
@@ -241,7 +273,14 @@ def run(options: list[str]) -> dict[str, int]:
     for key, spent in gas.items():
         mark = LIMITS.get(key)
         over = "  OVER" if mark is not None and spent > mark else ""
-        print(f"{key:<20}{spent:>9,}{mark or '':>9,}  {OTHERS.get(key, '')}{over}")
+        limit = f"{mark:,}" if mark is not None else ""
+        print(f"{key:<20}{spent:>9,}{limit:>9}  {OTHERS.get(key, '')}{over}")
+    for kind in ("lock_each", "option_each", "pending_each"):
+        most = (BLOCK_GAS - gas["settle_eth"]) // gas[kind]
+        print(
+            f"{kind.removesuffix('_each'):<8} claims of one settlement in a 30M-gas block: {most:,}", end=""
+        )
+        print(f" = {most / CHANNEL_CLAIMS:.1f} times the protocol's limit of {CHANNEL_CLAIMS}")
     if "--write" in options:
         GAS_FILE.write_text(json.dumps(gas, indent=2) + "\n")
     return gas

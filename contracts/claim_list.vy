@@ -87,29 +87,21 @@ def tally(start: uint256) -> Tally:
             t.link = self._cut(t.link, at, end)
             break
         at = unsafe_add(at, size)
-
         if kind == 0:
-            t.link = self._chain(t.link, head, second)
-            if fate == LIVE:
-                t.paid = unsafe_add(t.paid, (head & MASK_96) << (head >> 241 & 128))
-            elif fate == PENDING:
-                t.rest = self._chain(t.rest, head, second)
-                t = self._reserve(t, head & FROM_B != 0, head & MASK_96)
+            t = self._transfer(t, head, second, fate)
             continue
-
         feed: bytes32 = second
         if locked:
             feed = convert(slice(msg.data, unsafe_sub(at, 64), 32), bytes32)
         terms: uint256 = convert(slice(msg.data, unsafe_sub(at, 32), 32), uint256)
         t.link = self._chain_option(t.link, head, second, feed, terms)
         expiry: uint256 = head >> 136 & MASK_40
-        bound: uint256 = terms & MASK_128
         option: payoffs.Option = payoffs.option(
-            kind, head & MASK_96, terms >> 128, bound, head & FROM_B != 0, fate == LIVE
+            kind, head & MASK_96, terms >> 128, terms & MASK_128, head & FROM_B != 0, fate == LIVE
         )
         if option.amount == 0 or fate == DEAD or (locked and head >> 96 & MASK_40 > expiry):
             continue
-        floor_plus_1: uint256 = unsafe_add(bound, 1) if kind >= payoffs.COIN_CALL else 0
+        floor_plus_1: uint256 = unsafe_add(terms & MASK_128, 1) if kind >= payoffs.COIN_CALL else 0
         if feed != run.feed or expiry != run.expiry or floor_plus_1 != run.coin_floor_plus_1:
             t = self._close_run(t, run, netted)
             netted = []
@@ -123,6 +115,19 @@ def tally(start: uint256) -> Tally:
             else:
                 t = self._reserve(t, option.from_b, payoffs.most(option, floor_plus_1))
     return self._close_run(t, run, netted)
+
+
+@internal
+@pure
+def _transfer(tally: Tally, head: uint256, lock: bytes32, fate: uint256) -> Tally:
+    t: Tally = tally
+    t.link = self._chain(t.link, head, lock)
+    if fate == LIVE:
+        t.paid = unsafe_add(t.paid, (head & MASK_96) << (head >> 241 & 128))
+    elif fate == PENDING:
+        t.rest = self._chain(t.rest, head, lock)
+        t = self._reserve(t, head & FROM_B != 0, head & MASK_96)
+    return t
 
 
 @internal

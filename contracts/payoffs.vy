@@ -20,7 +20,7 @@ PRICE_SCALE: constant(uint256) = 10**8
 MAX_PRICE: constant(uint256) = 2**128 - 1
 # Options that are netted exactly against each other when a group stays pending: sorting grows with the
 # square. Those beyond it are reserved one by one, which is safe but releases less.
-MAX_NETTED: constant(uint256) = 24
+MAX_NETTED: constant(uint256) = 16
 
 struct Option:
     amount: uint256  # zero: void
@@ -106,20 +106,20 @@ def worst(options: DynArray[Option, MAX_NETTED], coin_floor_plus_1: uint256) -> 
          Costs (numerators) are linear between the lows and highs, so one over the price is monotone
          there, and the worst is at one of them: they are walked in ascending order.
     """
-    turns: DynArray[uint256, 2 * MAX_NETTED] = self._turns(options)
+    turns: uint256[2 * MAX_NETTED + 1] = self._turns(options)
     cost_a: int256 = 0
     cost_b: int256 = 0
-    for option: Option in options:  # at price 0: what falls pays in full
-        if not option.rises:
-            full: int256 = convert(unsafe_mul(option.amount, unsafe_sub(option.high, option.low)), int256)
-            cost_a = unsafe_add(cost_a, self._share(option, not option.from_b, full))
-            cost_b = unsafe_add(cost_b, self._share(option, option.from_b, full))
     slope_a: int256 = 0
     slope_b: int256 = 0
+    for option: Option in options:
+        if not option.rises:  # at price 0 what falls pays in full
+            full: int256 = convert(unsafe_mul(option.amount, unsafe_sub(option.high, option.low)), int256)
+            cost_a, cost_b = self._charged(cost_a, cost_b, option, full)
     need_a: int256 = 0
     need_b: int256 = 0
     last: uint256 = 0
-    for turn: uint256 in turns:
+    for i: uint256 in range(2 * len(options), bound=2 * MAX_NETTED):
+        turn: uint256 = turns[unsafe_add(i, 1)]
         price: uint256 = turn >> 8
         step: int256 = convert(unsafe_sub(price, last), int256)
         last = price
@@ -132,42 +132,41 @@ def worst(options: DynArray[Option, MAX_NETTED], coin_floor_plus_1: uint256) -> 
         slope: int256 = convert(option.amount, int256)
         if option.rises == (turn & 1 == 1):  # a rise ends, or a fall begins
             slope = unsafe_sub(0, slope)
-        slope_a = unsafe_add(slope_a, self._share(option, not option.from_b, slope))
-        slope_b = unsafe_add(slope_b, self._share(option, option.from_b, slope))
+        slope_a, slope_b = self._charged(slope_a, slope_b, option, slope)
     return convert(need_a, uint256), convert(need_b, uint256)
 
 
 @internal
 @pure
-def _share(option: Option, pays: bool, num: int256) -> int256:
+def _charged(cost_a: int256, cost_b: int256, option: Option, num: int256) -> (int256, int256):
     """
-    @dev What an option adds to the worst case of one side: its debt always, its claim only if sure.
+    @dev Both costs with one more option: it adds to its payer's always, and takes from the other's only
+         if it is sure.
     """
-    if pays:
-        return num
-    return unsafe_sub(0, num) if option.sure else 0
+    won: int256 = num if option.sure else 0
+    if option.from_b:
+        return unsafe_sub(cost_a, won), unsafe_add(cost_b, num)
+    return unsafe_add(cost_a, num), unsafe_sub(cost_b, won)
 
 
 @internal
 @pure
-def _turns(options: DynArray[Option, MAX_NETTED]) -> DynArray[uint256, 2 * MAX_NETTED]:
+def _turns(options: DynArray[Option, MAX_NETTED]) -> uint256[2 * MAX_NETTED + 1]:
     """
     @dev Where the payoffs turn, in ascending order: price << 8 | index of the option << 1 | is its high.
+         Two for each option, behind a 0 that stops the search for the place of the next.
     """
-    turns: DynArray[uint256, 2 * MAX_NETTED] = []
+    turns: uint256[2 * MAX_NETTED + 1] = empty(uint256[2 * MAX_NETTED + 1])
     index: uint256 = 0
     for option: Option in options:
         for turn: uint256 in [option.low << 8 | index, option.high << 8 | index | 1]:
-            at: uint256 = len(turns)
-            turns.append(turn)
+            at: uint256 = index | (turn & 1)
             for _: uint256 in range(2 * MAX_NETTED):
-                if at == 0:
-                    break
-                below: uint256 = turns[unsafe_sub(at, 1)]
+                below: uint256 = turns[at]
                 if below <= turn:
                     break
-                turns[at] = below
+                turns[unsafe_add(at, 1)] = below
                 at = unsafe_sub(at, 1)
-            turns[at] = turn
+            turns[unsafe_add(at, 1)] = turn
         index = unsafe_add(index, 2)
     return turns

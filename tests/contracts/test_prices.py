@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.evm import CompactSignature, Party, party
+from bench.evm import CompactSignature, Court, Party, party
 from channeld.wire.eip712 import Feed, keccak, price_digest
 from tests.contracts.town import HOUR_S, USD, Town, alice, mallory, refused
 
@@ -161,3 +161,12 @@ def test_a_late_price_is_stored_with_its_time(town: Town) -> None:
     town.wait(13 * HOUR_S)
     town.publish(instant_s, USD)
     assert town.court.view("prices", key_of(town.feed, instant_s)) >> 128 == instant_s + 13 * HOUR_S
+
+
+def test_one_signed_price_serves_every_contract_and_chain(town: Town) -> None:
+    """Else a hub could not carry it from one chain to the other: one hop valued, the next one void."""
+    digest = price_digest(town.feed.feed_id, town.now_s, USD)
+    proofs = [who.sign(digest) for who in town.oracles[:2]]
+    for court in (town.court, Court(town.arena)):
+        court.send(mallory, "publish_price", town.feed.definition, town.now_s, USD, proofs)
+        assert court.view("prices", key_of(town.feed, town.now_s)) == town.now_s << 128 | USD

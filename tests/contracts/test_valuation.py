@@ -173,7 +173,7 @@ def test_any_list_is_valued_as_the_reference_says(words: bytes, history: History
 @given(st.lists(options(), max_size=40), histories(), st.integers(-POT, POT))
 @settings(max_examples=60, deadline=None)
 def test_groups_larger_than_what_is_netted(claims: list[Claim], history: History, net: int) -> None:
-    """All of one feed and instant: beyond 24 they are reserved one by one."""
+    """All of one feed and instant: beyond 16 they are reserved one by one."""
     one_group = [
         replace(claim, terms=replace(claim.terms, feed=FEEDS[0].feed_id, expiry_s=MARKS_S[2]))
         for claim in claims

@@ -12,7 +12,7 @@ from channeld.core.claims import MAX_PRICE, PRICE_SCALE, Claim, OptionTerms, Pay
 from channeld.core.payoff import group_payout, is_void
 from channeld.wire.eip712 import claim_words, keccak
 
-MAX_NETTED = 24
+MAX_NETTED = 16
 FROM_B, LOCKED = 1 << 248, 1 << 249
 
 
@@ -164,7 +164,7 @@ def value(words: bytes, registries: Registries, now_s: int) -> Valued:
 
 
 def worst(run: list[Listed], sure: Callable[[Listed], bool]) -> tuple[int, int]:
-    """What a run can cost a and b: the first 24 netted over every price that matters, others singly."""
+    """What a run can cost a and b: the first 16 netted over every price that matters, others singly."""
     netted, others = run[:MAX_NETTED], run[MAX_NETTED:]
     lowest = 0 if not netted[0].group[2] else 1
     points = {lowest, 1, MAX_PRICE}
