@@ -22,7 +22,9 @@ def section(text: str, heading: str) -> str:
 def rows(text: str) -> list[list[str]]:
     """The rows of every table in `text`, heads left out, as their cells."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    below = [line for head, line in zip(lines, lines[1:], strict=False) if not line.startswith("|---")]
+    rules = {number for number, line in enumerate(lines) if line.startswith("|---")}
+    heads = {number - 1 for number in rules}
+    below = [line for number, line in enumerate(lines) if number not in rules | heads]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in below]
     return [[cell.strip() for cell in row] for row in cells]
 
