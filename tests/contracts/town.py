@@ -23,6 +23,7 @@ USD = 10**8
 
 alice, bob, carol, mallory = (party(name) for name in ("alice", "bob", "carol", "mallory"))
 CAST = (alice, bob, carol, mallory)
+ORACLES = sorted((party(f"oracle {n}") for n in range(3)), key=lambda who: who.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Town:
     def __post_init__(self) -> None:
         self.court = Court(self.arena)
         self.token = self.erc20()
-        self.oracles = sorted((party(f"oracle {n}") for n in range(3)), key=lambda who: who.address)
+        self.oracles = ORACLES
         self.feed = Feed("ETH/USD", 8, 1, 2, 12, tuple(who.address for who in self.oracles))
         for who in CAST:
             self.arena.fund(who.address, PURSE)
