@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from channeld.core.channel import Channel
 from channeld.core.effects import Effect
 from channeld.core.identity import ETH
 from channeld.core.records import Dispute
-from channeld.daemon.app import running
+from channeld.daemon import app
 from channeld.daemon.commands import Daemon
 from channeld.services.audit import audit
 from channeld.services.devchain.accounts import development_account
@@ -66,6 +66,9 @@ class Cluster:
     def __getitem__(self, name: str) -> Daemon:
         return self.daemons[name]
 
+    def node_id(self, name: str) -> bytes:
+        return Signer(development_account(name).key).public_key
+
     def state(self, name: str, channel_id: bytes) -> Channel:
         """A channel as a daemon holds it."""
         record = self[name].engine.tables.records[Channel][channel_id]
@@ -97,7 +100,7 @@ class Cluster:
         """Start a daemon (again) on its own directory."""
         life = AsyncExitStack()
         signer = Signer(development_account(name).key)
-        daemon = await life.enter_async_context(running(self.config(name), signer))
+        daemon = await life.enter_async_context(app.running(self.config(name), signer))
         self.daemons[name], self.lives[name] = daemon, life
         return daemon
 
@@ -186,8 +189,13 @@ async def eventually(check, timeout_s: float = 15.0) -> None:
 
 
 @asynccontextmanager
-async def cluster(directory: Path, *names: str, clock_skew_limit_s: int = 3_600) -> AsyncIterator[Cluster]:
-    """A chain with the contracts, an oracle, funded accounts, and running daemons.
+async def cluster(
+    directory: Path,
+    *names: str,
+    running: Collection[str] | None = None,
+    clock_skew_limit_s: int = 3_600,
+) -> AsyncIterator[Cluster]:
+    """A chain with the contracts, an oracle, funded accounts, and daemons, all of them running if not said.
 
     A story that ends well must have conserved all money: what everybody owned at the beginning.
     """
@@ -217,7 +225,7 @@ async def cluster(directory: Path, *names: str, clock_skew_limit_s: int = 3_600)
         made.clock_skew_limit_s = clock_skew_limit_s
         made.beginning = await made.totals()
         try:
-            for name in names:
+            for name in names if running is None else running:
                 await made.start(name)
             yield made
         finally:

@@ -1,0 +1,64 @@
+"""SIGKILL after every write: the daemon resumes to the same balances."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from channeld.services.devchain.accounts import development_account
+from tests.daemon.cluster import USD, cluster
+from tests.daemon.mortal import Mortal
+from tests.daemon.mortal_acts import buys, closes, deposits, is_refused, leaves, opens, pays, settles
+from tests.daemon.mortal_life import NAMES, Life
+from tests.daemon.town import PURSE
+
+SCRIPTS = {
+    "bob": [
+        pays("alice", "carol", 7 * USD),
+        pays("carol", "alice", 5 * USD),
+        pays("bob", "alice", 3 * USD),
+        is_refused("alice", "carol", "bob", 2 * USD),
+        buys("alice", "carol"),
+        settles("alice", "carol"),
+        deposits("bob", "alice"),
+        opens("bob", "carol"),
+        closes("alice", "bob"),
+        leaves("bob", "carol"),
+    ],
+}
+
+
+@asynccontextmanager
+async def life_of(directory, mortal: str):
+    """A town in which one may die; money is counted when it ends well."""
+    others = [name for name in NAMES if name != mortal]
+    async with cluster(directory, *NAMES, running=others, clock_skew_limit_s=10**7) as net:
+        victim = Mortal(net.config(mortal), development_account(mortal).key)
+        try:
+            async with asyncio.TaskGroup() as lives:
+                lives.create_task(victim.live_again_and_again())
+                life = Life(net, mortal, victim)
+                await life.begin()
+                await net.price(net.now_s - 60, 4_000)
+                yield life
+                await victim.stop()
+        finally:
+            victim.destroy()
+
+
+@pytest.mark.parametrize("mortal", SCRIPTS)
+async def test_a_daemon_that_dies_after_every_write_resumes_to_the_same_balances(tmp_path, mortal):
+    async with life_of(tmp_path, mortal) as life:
+        for act in SCRIPTS[mortal]:
+            writes = await life.kill_after_every_write(act)
+            print(mortal, act.name, writes, life.victim.deaths[-writes:])
+        await ends_well(life, mortal)
+
+
+async def ends_well(life: Life, mortal: str) -> None:
+    """Every dollar is where the acts have put it."""
+    for name in NAMES:
+        inside = 0
+        for info in await life[name].channels(closed=False):
+            inside += info.ours
+        assert await life.net.dollars(name) + inside == PURSE + life.earned[name], name
