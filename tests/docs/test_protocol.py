@@ -148,3 +148,16 @@ def test_every_call_and_view_of_the_contract_is_told_and_no_other():
 
 def test_every_event_of_the_contract_is_told_and_no_other():
     assert named_in("### Events") == interface("event")
+
+
+def test_every_typed_struct_is_the_contract_s():
+    sources = "".join(path.read_text() for path in sorted((ROOT / "contracts").glob("*.vy")))
+    typed = set(re.findall(r"\b(?:State|Close|Withdraw|Start|Price)\((?:bytes32|address)[^)]*\)", TEXT))
+    assert {name.partition("(")[0] for name in typed} == {"State", "Close", "Withdraw", "Start", "Price"}
+    assert [name for name in typed if f'"{name}"' not in sources] == []
+
+
+def test_as_many_options_are_netted_as_is_said():
+    bound = re.search(r"MAX_NETTED: constant\(uint256\) = (\d+)", (ROOT / "contracts/payoffs.vy").read_text())
+    assert bound is not None
+    assert f"exact worst case of its first {bound[1]} options" in " ".join(TEXT.split())
