@@ -1,0 +1,173 @@
+"""The contract and a model of it, driven together by people of whom one is mallory."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from tests.contracts.model import acts, oracle_acts, surroundings
+from tests.contracts.model.coverage import missing, table
+from tests.contracts.model.engine import GAS, best_engine, pyrevm
+from tests.contracts.model.scene import Dice, Scene
+from tests.contracts.model.world import World, alice
+from tests.core.soak import examples
+
+STEPS = 40
+# What the pure engine manages in the time that revm needs for all.
+EXAMPLES = 2_000 if pyrevm is not None else 250
+THROWS = st.integers(0, 2**24 - 1).map(Dice)
+
+FIRED: Counter[str] = Counter()
+
+
+class Adjudication(RuleBasedStateMachine):
+    """A few channels and everything that can happen to them."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.reset()
+        self.world.books.fired = FIRED
+        self.scene = Scene(self.world)
+
+    @initialize(dice=THROWS)
+    def begin(self, dice: Dice) -> None:
+        self.scene.set(dice)
+        for params in self.scene.stage:
+            for to_b, amount in enumerate(dice.pick(((1_000, 500), (10**6, 0), (0, 800), (0, 0)))):
+                if amount:
+                    value = amount if not int.from_bytes(params.asset, "big") else 0
+                    sender = next(who for who in params[:2] if who != self.world.tokens["hostile"])
+                    if params.asset == self.world.tokens["permit"]:
+                        continue
+                    call = acts.Call("deposit", (params, to_b, amount), value_wei=value)
+                    self._do(sender, call)
+
+    def _do(self, sender: bytes, call: acts.Call, gas: int = GAS) -> None:
+        refused = self.world.act(sender, call, gas)
+        self.scene.remember(sender, call)
+        note(f"{self.world.name_of(sender)}: {call} at {self.scene.now_s}: {refused or 'done'}")
+
+    @rule(dice=THROWS)
+    def deposit(self, dice: Dice) -> None:
+        self._do(*acts.deposit(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def deposit_with_permit(self, dice: Dice) -> None:
+        self._do(*acts.deposit_with_permit(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def close(self, dice: Dice) -> None:
+        self._do(*acts.close(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def withdraw(self, dice: Dice) -> None:
+        self._do(*acts.withdraw(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def challenge(self, dice: Dice) -> None:
+        self._do(*acts.challenge(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def respond(self, dice: Dice) -> None:
+        self._do(*acts.respond(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def settle(self, dice: Dice) -> None:
+        self._do(*acts.settle(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def settle_again(self, dice: Dice) -> None:
+        self._do(*acts.settle(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def settle_batch(self, dice: Dice) -> None:
+        self._do(*acts.settle_batch(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def claim_credit(self, dice: Dice) -> None:
+        self._do(*acts.claim_credit(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def show_secrets(self, dice: Dice) -> None:
+        self._do(*oracle_acts.register_secrets(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def publish(self, dice: Dice) -> None:
+        self._do(*oracle_acts.publish(self.scene, dice))
+
+    @rule(dice=THROWS)
+    def wait(self, dice: Dice) -> None:
+        """Until something is about to change, has just changed, or a little."""
+        moments = self.scene.next_moments()
+        now_s = self.scene.now_s
+        if moments and dice.below(8):
+            now_s = max(now_s, dice.pick(moments) - dice.pick((0, 1)))
+        else:
+            now_s += dice.pick((1, 60, 601))
+        self.world.engine.now_s = min(now_s, 2**39)
+        note(f"it is {self.world.engine.now_s}")
+
+    @rule(dice=THROWS)
+    def replay(self, dice: Dice) -> None:
+        """An old call again: by somebody else, in another channel, with less gas, or just so."""
+        if not self.scene.history:
+            return
+        sender, call = dice.pick(self.scene.history[::-1])
+        gas = GAS
+        match dice.below(4):
+            case 1:
+                sender = dice.pick(
+                    (alice.address, self.world.wallet.address, self.scene.sender(dice, self.scene.stage[0]))
+                )
+            case 2 if call.args and isinstance(call.args[0], acts.Params):
+                call = acts.Call(
+                    call.name, (self.scene.channel(dice), *call.args[1:]), call.tail, call.value_wei
+                )
+            case 3:
+                gas = 50_000 + 5_000 * dice.below(40)
+        self._do(sender, call, gas)
+
+    @rule(dice=THROWS)
+    def starve(self, dice: Dice) -> None:
+        """A payout with little gas is made in full or not at all."""
+        make = dice.pick((acts.settle, acts.close, acts.settle_batch, acts.withdraw))
+        self._do(*make(self.scene, dice), gas=60_000 + 4_000 * dice.below(50))
+
+    @rule(dice=THROWS)
+    def surroundings(self, dice: Dice) -> None:
+        happens = dice.pick(
+            (
+                surroundings.token_habits,
+                surroundings.wallet_habits,
+                surroundings.token_habits,
+                surroundings.front_run_permit,
+                surroundings.grow_old,
+                surroundings.donate,
+            )
+        )
+        note(happens(self.scene, dice))
+
+    def teardown(self) -> None:
+        self.world.compare()
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(best_engine())
+
+
+def test_contract_and_model_agree(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    Adjudication.world = world
+    FIRED.clear()
+    usual = examples(EXAMPLES, STEPS)
+    run_state_machine_as_test(
+        Adjudication,
+        settings=settings(usual, database=None, phases=[Phase.generate, Phase.shrink]),
+    )
+    with capsys.disabled():
+        print(table(FIRED))
+    assert not missing(FIRED)
