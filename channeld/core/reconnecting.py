@@ -34,6 +34,8 @@ def peer_disconnected(draft: Draft, address: bytes) -> None:
 
 
 def reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
+    if channel.phase in (Phase.DISPUTED, Phase.CLOSED):
+        return  # it goes on on chain; the peer may not have seen that yet
     announced = replace(channel.announced, a=theirs.deposit_a, b=theirs.deposit_b)
     channel = replace(channel, announced=announced)
     draft.put(channel)

@@ -61,27 +61,28 @@ def records_of(node: Node, table: type) -> list[object]:
     return [*node.tables.records[table].values(), *past]
 
 
-def due_by_records(node: Node, prices: Prices, *, pending_payments: bool) -> int:
+def due_by_records(node: Node, prices: Prices, *, slept: bool = False) -> int:
     """What a node's records say that it has gained since the start, options at their prices.
 
-    With `pending_payments` a payment under way counts as paid: its payee may take it at any time.
+    A payment under way counts as paid: its payee may take it at any time. Whoever `slept` over a deadline
+    may have lost what was its own to collect, but never more than that.
     """
-    gain = 0
-    for record in records_of(node, Invoice):
-        assert isinstance(record, Invoice)
-        gain += record.received if record.status is InvoiceStatus.PAID else 0
-    for record in records_of(node, Payment):
-        assert isinstance(record, Payment)
-        taken = record.status is PaymentStatus.SUCCEEDED
-        taken |= pending_payments and record.status is PaymentStatus.PENDING
-        gain -= record.amount + record.fee if taken else 0
-    for record in records_of(node, Trade):
-        assert isinstance(record, Trade)
-        if record.status is TradeStatus.BOUND:
-            buys = record.role is TradeRole.BUYER
-            value = prices.of(record.leg)
-            gain += value - record.premium - record.fee if buys else record.premium - value
-    return gain
+    gains = [_gain(record, prices) for table in (Invoice, Payment, Trade) for record in records_of(node, table)]
+    return sum(min(0, gain) if slept else gain for gain in gains)
+
+
+def _gain(record: object, prices: Prices) -> int:
+    match record:
+        case Invoice(status=InvoiceStatus.PAID):
+            return record.received
+        case Payment(status=PaymentStatus.SUCCEEDED | PaymentStatus.PENDING):
+            return -record.amount - record.fee
+        case Trade(status=TradeStatus.BOUND, role=TradeRole.BUYER):
+            return prices.of(record.leg) - record.premium - record.fee
+        case Trade(status=TradeStatus.BOUND):
+            return record.premium - prices.of(record.leg)
+        case _:
+            return 0
 
 
 def fees_earned(node: Node) -> int:

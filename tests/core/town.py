@@ -28,6 +28,9 @@ GRACE_S = 3_600
 FEED = bytes(31) + b"\x01"
 EXPIRY_S = T0_S + 7_200
 PRICE = 4_200 * 10**8
+STALLED_S = 60
+"""Transports ping: a connection that carries nothing for so long is dropped."""
+
 LIFE_S = 600
 """From offering a claim to its deadline."""
 
@@ -186,7 +189,11 @@ class Town:
         self[name].happen(PriceLearnt(SignedPriceRecord(FEED, EXPIRY_S, price, ())))
 
     def pass_time(self, seconds: int) -> None:
-        """Second by second, as far as anybody would notice: no timer rings late."""
+        """Second by second, as far as anybody would notice: no timer rings late, and a link on which
+        something is stuck for a minute is given up."""
+        if seconds >= STALLED_S:
+            for link in [link for link in self.network.up if self._is_stuck(link)]:
+                self.drop(*sorted(link))
         end_s = self.chain.now_s + seconds
         while self.chain.now_s < end_s:
             due_s = [at_s - self.skew_s.get(node.name, 0) for node in self.awake() for at_s, _ in node.timers]
@@ -194,6 +201,10 @@ class Town:
             for node in self.awake():
                 node.tables.now_s = self.chain.now_s + self.skew_s.get(node.name, 0)
             self.catch_up()
+
+    def _is_stuck(self, link: frozenset[str]) -> bool:
+        ids = {self[name].node_id for name in link}
+        return any(peer_id in ids for name in link for peer_id, _ in self[name].outbox)
 
     def catch_up(self) -> None:
         """The chain serves everybody and every timer that is due rings, until all is quiet."""
