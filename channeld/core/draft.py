@@ -41,13 +41,21 @@ TABLES: tuple[type[Record], ...] = (
 )
 
 
+MAX_QUOTES = 10_000
+"""Quotes given that have not lapsed, some 5 MB: far more than are answered within their seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubPolicy:
-    """What we ask for carrying other people's claims. Fees in the channel asset's smallest unit."""
+    """What we ask for carrying other people's claims, in the channel asset's smallest unit.
+
+    Claims below `min_amount` are let go: to settle one on chain would cost more than it is worth.
+    """
 
     base_fee: int = 0
     fee_ppm: int = 0
     collateral_ppm_per_day: int = 0
+    min_amount: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +143,20 @@ class Tables:
         for channel_id in draft.went_offline | draft.released:
             self.held.pop(channel_id, None)
         for quote in draft.quotes:
-            self.quotes[quote.quote_id] = quote
+            self._remember(quote)
         for quote_id in draft.used_quotes:
             self.quotes.pop(quote_id, None)
+
+    def _remember(self, quote: Quote) -> None:
+        """Whoever asks gets a quote, strangers too: those that have lapsed go, and the oldest of too many."""
+        self.quotes[quote.quote_id] = quote
+        gone: list[bytes] = []
+        for oldest in self.quotes.values():
+            if oldest.accept_by_s >= self.now_s and len(self.quotes) - len(gone) <= MAX_QUOTES:
+                break
+            gone.append(oldest.quote_id)
+        for quote_id in gone:
+            del self.quotes[quote_id]
 
     def restore(self, records: Iterator[Record]) -> None:
         """Fill empty tables from the journal; what follows from the records is derived again."""

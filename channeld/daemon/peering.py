@@ -10,6 +10,7 @@ from channeld.adapters.journal.records import Delete, Journal, Put
 from channeld.adapters.signer import address_of
 from channeld.adapters.transport.connection import Connection
 from channeld.adapters.transport.peers import PeerTransport
+from channeld.core.channel import Channel
 from channeld.core.errors import PeerViolation
 from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnected
 from channeld.core.messages import Complaint, Hello, Message, PolicyAnnouncement, Relay
@@ -27,10 +28,15 @@ RELAYS_A_SECOND = 50
 would keep a core busy."""
 
 
+COMPLAINT_INTERVAL_S = 1
+"""Between two complaints of a peer that are logged: one explains what went wrong, more fill the disk."""
+
+
 @dataclass(slots=True)
 class _Peer:
     connection: Connection
     hello: Hello | None = None
+    complained_at_s: int = 0
     relays: float = RELAYS_A_SECOND
     relays_at_s: int = 0
 
@@ -147,7 +153,7 @@ class Peering:
         elif isinstance(message, Relay):
             self._relay(peer_id, peer, message)
         elif isinstance(message, Complaint):
-            log.info("%s complains about %s: %s", peer_id.hex()[:16], message.channel_id.hex(), message.text)
+            self._complaint(peer_id, peer, message)
         else:
             self._engine.post(MessageReceived(peer_id, message))
         return self._engine.room()
@@ -187,6 +193,18 @@ class Peering:
         rows = self._gossip.heard(announcement)
         if rows:
             self._journal.commit(rows)
+
+    def _complaint(self, peer_id: bytes, peer: _Peer, complaint: Complaint) -> None:
+        """Log what a peer says about a channel that we share. Strangers have nothing to complain about."""
+        channel = self._engine.tables.records[Channel].get(complaint.channel_id)
+        now_s = self._engine.clock.now_s
+        if not isinstance(channel, Channel) or channel.peer != peer_id:
+            return
+        if now_s < peer.complained_at_s + COMPLAINT_INTERVAL_S:
+            return
+        peer.complained_at_s = now_s
+        # !r: its line breaks and terminal codes must not forge lines of ours.
+        log.info("%s complains about %s: %r", peer_id.hex()[:16], channel.channel_id.hex(), complaint.text)
 
     def _relay(self, peer_id: bytes, peer: _Peer, message: Relay) -> None:
         now_s = self._engine.clock.now_s
