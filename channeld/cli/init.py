@@ -29,7 +29,6 @@ from channeld.wire.address import checksummed
 @click.option("--alias", help="Name shown to others.")
 @click.option("--listen-host", help="Where peers connect.")
 @click.option("--listen-port", type=int)
-@click.option("--announce-url", metavar="URL", help="Where others reach this node from outside.")
 @click.option("--api-port", type=int, help="Where this command line finds the daemon.")
 @click.option("--asset", "assets", multiple=True, metavar="KEY=VALUE,...", help="Another asset than ETH.")
 @click.option("--feed", "feeds", multiple=True, metavar="KEY=VALUE,...", help="Who signs a pair's prices.")
@@ -83,7 +82,6 @@ def _named_settings(named: Mapping[str, str | int | None]) -> list[tuple[str, st
         "alias": ("node", "alias"),
         "listen_host": ("peer", "listen_host"),
         "listen_port": ("peer", "listen_port"),
-        "announce_url": ("peer", "announce_url"),
         "api_port": ("api", "port"),
     }
     return [(*places[name], json.dumps(value)) for name, value in named.items() if value is not None]

@@ -111,10 +111,6 @@ class PeerSettings:
     listen_port: Annotated[
         int, About("Below the ports that systems give out by themselves; 0: any free one.", 0, 65_535)
     ] = 9740
-    announce_url: Annotated[
-        str,
-        About("Where others reach this node from outside; empty: not announced.", like=r"(wss?://[^@\s]+)?"),
-    ] = ""
     max_strangers: Annotated[
         int,
         About("Connected peers without a channel: keys are free, these places are not. 0: none.", 0, 10_000),
@@ -169,12 +165,6 @@ class ChannelSettings:
             MAX_CHALLENGE_PERIOD_S,
         ),
     ] = 7 * DAY_S
-    max_claims_per_side: Annotated[
-        int,
-        About(
-            "480 secrets cost 22M gas to register: more may not fit into the blocks of a deadline.", 1, 240
-        ),
-    ] = 240
 
     def __post_init__(self) -> None:
         ordered = self.min_challenge_period_s <= self.challenge_period_s <= self.max_challenge_period_s
@@ -194,9 +184,6 @@ class PaymentSettings:
         int, About("Taken for forwarding, of the amount, on top of the asset's base.", 0, 10**6)
     ] = 100
     max_fee_ppm: Annotated[int, About("Most paid to hops, of the amount: half a per cent.", 0, 10**6)] = 5_000
-    max_parts: Annotated[
-        int, About("Ways one payment may be split into; each costs its own claims and base fees.", 1, 64)
-    ] = 16
     invoice_expiry_s: Annotated[int, About("An hour: prices in an invoice go stale.", 1, 365 * DAY_S)] = 3_600
     deadline_s: Annotated[
         int, About("Room given to a payment to finish; a stuck one locks money for as long.", 60, 30 * DAY_S)
@@ -258,17 +245,6 @@ class WatchSettings:
         int,
         About("A signed cooperative close can be enforced for so long; 50 slots of full blocks.", 60, DAY_S),
     ] = 600
-    unresolved_close_after_s: Annotated[
-        int,
-        About(
-            "A peer that will not count a secret or price for so long is left alone, on chain.",
-            60,
-            30 * DAY_S,
-        ),
-    ] = 3_600
-    settle: Annotated[
-        bool, About("Settle when the window is over, and again when a pending claim is decided.")
-    ] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from channeld.core.disputing import (
 )
 from channeld.core.draft import Draft, HeldUpdate, Tables, Toolbox, open_claims
 from channeld.core.effects import Disconnect, Notify, Send, SendSigned, WakeChannel
-from channeld.core.errors import PeerViolation, Untimely, Rejected
+from channeld.core.errors import PeerViolation, Rejected, Untimely
 from channeld.core.events import (
     ChallengeSeen,
     ChannelDue,

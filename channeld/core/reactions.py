@@ -141,6 +141,10 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
     if not draft.tables.clock_trusted:
         fail_back(draft, ref, Failure(FailureCode.CLOCK, ref.channel_id))
         return
+    asset = draft.channel(ref.channel_id).params.asset
+    if claim.terms is None and claim.amount < tools.policy_of(asset).min_amount:
+        fail_back(draft, ref, Failure(FailureCode.TOO_SMALL, ref.channel_id))
+        return
     try:
         order = tools.read_packet(packet)
     except PeerViolation:

@@ -38,6 +38,7 @@ class FailureCode(IntEnum):
     CLOSING = 11
     CLOCK = 12  #              the node does not trust its clock at present
     TOO_FAR = 13  #            the deadline would lock money for longer than the node allows
+    TOO_SMALL = 14  #          below what a node on the way takes
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,9 +270,11 @@ class _Builder:
         return daemon, submitter
 
     def _policy_of(self, asset: bytes) -> HubPolicy:
-        base = next((a.fee_base_units for a in self._config.asset if a.address == asset), 0)
-        option = self._config.option
-        return HubPolicy(base, self._config.payment.fee_ppm, option.collateral_fee_ppm_per_day)
+        ours = next((each for each in self._config.asset if each.address == asset), None)
+        fee_ppm, per_day = self._config.payment.fee_ppm, self._config.option.collateral_fee_ppm_per_day
+        if ours is None:
+            return HubPolicy(0, fee_ppm, per_day)
+        return HubPolicy(ours.fee_base_units, fee_ppm, per_day, ours.min_claim_units)
 
     def _limits(self) -> TransportLimits:
         peer = self._config.peer

@@ -151,16 +151,17 @@ class Gossip:
             return None
         policy = self._policy_of(channel.params.asset)
         previous = self._policies.get((channel.channel_id, self._signer.public_key))
-        terms = (policy.base_fee, policy.fee_ppm, policy.collateral_ppm_per_day)
+        terms = (policy.base_fee, policy.fee_ppm, policy.collateral_ppm_per_day, policy.min_amount)
         if previous is not None and terms == (
             previous.base_fee,
             previous.fee_ppm,
             previous.collateral_ppm_per_day,
+            previous.min_amount,
         ):
             return None
         timestamp_s = max(self._tables.now_s, previous.timestamp_s + 1 if previous else 0)
         announcement = PolicyAnnouncement(
-            channel.channel_id, self._signer.public_key, timestamp_s, *terms, 1, MAX_AMOUNT >> 1, 0, True
+            channel.channel_id, self._signer.public_key, timestamp_s, *terms, MAX_AMOUNT >> 1, 0, True
         )
         return sign_policy(announcement, self._domain, self._signer.sign_digest)
 

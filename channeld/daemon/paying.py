@@ -16,6 +16,7 @@ from channeld.core.forwarding import paid_time_s
 from channeld.core.messages import Deliver, Instruction, WriteOption
 from channeld.core.payoff import most
 from channeld.core.records import (
+    Failure,
     FailureCode,
     OptionLeg,
     Payment,
@@ -145,8 +146,8 @@ class Payer:
             failure = payment.failure
             if payment.status is not PaymentStatus.FAILED or failure is None:
                 return outcome
-            blamed = [(h.channel_id, h.from_node) for h in route.hops if h.channel_id == failure.channel_id]
-            if failure.code in FINAL_FAILURES or not blamed:
+            blamed = _blamed(route, failure)
+            if not blamed:
                 return outcome
             excluded.update(blamed)
         assert outcome is not None
@@ -202,7 +203,27 @@ class Payer:
         """Buy at a quote: the premium out, the option back, one hashlock of ours (R14)."""
         if self._tables.now_s > quote.accept_by_s:
             raise Rejected("the quote has lapsed; ask for a new one")
-        route = self.route(quote.writer, quote.asset, quote.premium, None, leg=quote.leg)
+        excluded: set[EdgeKey] = set()
+        trade: Trade | None = None
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                route = self.route(
+                    quote.writer, quote.asset, quote.premium, None, frozenset(excluded), quote.leg
+                )
+            except Rejected:
+                if trade is None:
+                    raise
+                return trade
+            trade = await self._attempt_trade(quote, route, timeout_s)
+            blamed = _blamed(route, trade.failure)
+            if trade.status is not TradeStatus.FAILED or not blamed:
+                return trade
+            excluded.update(blamed)
+        assert trade is not None
+        return trade
+
+    async def _attempt_trade(self, quote: HeldQuote, route: Route, timeout_s: float) -> Trade:
+        """One try along one route, with a secret of its own: an old one may be known by now."""
         preimage = secrets.token_bytes(32)
         hashlock = sha256(preimage).digest()
         deadline_s = min(self._deadline_s(), quote.leg.terms.expiry_s)
@@ -231,6 +252,13 @@ class Payer:
             raise OperationalError(f"the trade {hashlock.hex()} left no record")
         assert trade.role is TradeRole.BUYER
         return trade
+
+
+def _blamed(route: Route, failure: Failure | None) -> list[EdgeKey]:
+    """What another try should avoid; empty if it would change nothing."""
+    if failure is None or failure.code in FINAL_FAILURES:
+        return []
+    return [(hop.channel_id, hop.from_node) for hop in route.hops if hop.channel_id == failure.channel_id]
 
 
 def _packet(route: Route, deadline_s: int, last: Instruction, leg: OptionLeg | None) -> bytes:

@@ -27,6 +27,7 @@ _REASONS = {
     FailureCode.DEADLINE_PASSED: "nobody answered before the deadline",
     FailureCode.CLOSING: "a channel on the way is closing",
     FailureCode.CLOCK: "a node on the way does not trust its clock",
+    FailureCode.TOO_SMALL: "the amount is below what a node on the way takes",
     FailureCode.TOO_FAR: "the deadline lies further ahead than a node on the way allows",
 }
 

@@ -55,7 +55,6 @@ def test_the_configuration_is_what_the_options_say(channeld: Channeld, home: Pat
         "--adjudicator": "0x" + "ad" * 20,
         "--listen-host": "127.0.0.1",
         "--listen-port": 1,
-        "--announce-url": "wss://alice.example/",
         "--api-port": 2,
         "--asset": f"address={TOKEN},symbol=TEST,decimals=6,max_size_units=5",
         "--feed": f"pair=ETH/USD,threshold=1,signers={SIGNER},urls=http://a,urls=http://b,grace_h=1",

@@ -22,8 +22,6 @@ UNITLESS = {
     "listen_port": "a name",
     "confirmations": "a count of blocks",
     "max_strangers": "a count",
-    "max_claims_per_side": "a count",
-    "max_parts": "a count",
     "threshold": "a count",
     "decimals": "a count",
 }
@@ -147,7 +145,7 @@ def test_whatever_can_be_set_is_rendered_exactly(alias: str, tip_gwei: Decimal) 
             "[peer] listen_prot: expected a known setting; did you mean listen_port?",
         ),
         ("[peer]\nfee_ppm = 1", "[peer] fee_ppm: expected a known setting; it belongs in [payment]"),
-        ("[watch]\nxyzzy = 1", "[watch] xyzzy: expected a known setting; [watch] has close_valid_s, "),
+        ("[watch]\nxyzzy = 1", "[watch] xyzzy: expected a known setting; [watch] has close_valid_s"),
         ("[peers]\nlisten_port = 1", "[peers]: expected one of the tables node, chain, peer, "),
         ("[peers]\nlisten_port = 1", "; did you mean peer?"),
         ("alias = 'alice'", "alias: expected a table before it; it belongs in [node]"),
@@ -240,3 +238,14 @@ def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
 def test_the_accepted_range_must_hold_the_own_period() -> None:
     with pytest.raises(Rejected, match="challenge_period_s"):
         ChannelSettings(max_challenge_period_s=43_200)
+
+
+def test_every_setting_is_read_by_the_daemon_or_the_command_line():
+    package = Path(__file__).parents[2] / "channeld"
+    code = "\n".join(path.read_text() for path in package.rglob("*.py") if path.parent.name != "config")
+    names = {
+        setting.name
+        for table in fields(Config)
+        for setting in fields(ARRAYS.get(table.name) or get_type_hints(Config)[table.name])
+    }
+    assert {name for name in names if f".{name.replace('_gwei', '_wei')}" not in code} == set()

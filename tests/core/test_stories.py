@@ -15,7 +15,15 @@ from channeld.core.events import (
     QuoteGiven,
 )
 from channeld.core.messages import Deliver, ForwardTo, WriteOption
-from channeld.core.records import Invoice, OptionLeg, Quote, SignedPriceRecord
+from channeld.core.records import (
+    Failure,
+    FailureCode,
+    Invoice,
+    OptionLeg,
+    Payment,
+    Quote,
+    SignedPriceRecord,
+)
 from channeld.wire.packet import encode_instruction
 from tests.core.network import T0_S, Network, Node, open_claims
 
@@ -72,6 +80,19 @@ def test_bob_refuses_a_fee_that_is_too_low_and_alice_has_her_money_back():
     pay_through(network, invoice(network["carol"], 100), ab, bc, fee=2)
     assert network.balances(ab) == {"alice": 1_000, "bob": 1_000}
     assert open_claims(network, ab) == []
+
+
+def test_bob_does_not_carry_what_is_too_small_to_be_settled():
+    network = Network("alice", "bob", "carol", bob=HubPolicy(min_amount=101))
+    ab = network.open("alice", "bob", 1_000, 1_000)
+    bc = network.open("bob", "carol", 1_000, 1_000)
+    bill = invoice(network["carol"], 100)
+    pay_through(network, bill, ab, bc)
+    assert network.balances(ab) == {"alice": 1_000, "bob": 1_000}
+    payment = network["alice"].history[Payment, bill.hashlock]
+    assert payment.failure == Failure(FailureCode.TOO_SMALL, ab)
+    pay_through(network, invoice(network["carol"], 101, number=1), ab, bc)
+    assert network.balances(ab) == {"alice": 899, "bob": 1_101}
 
 
 def call(cap: int = 5_000) -> OptionTerms:
