@@ -1,13 +1,16 @@
-"""Both journals, behind one fixture: what the shared suite says, each of them must do."""
+"""Every journal, behind one fixture: what the shared suite says, each of them must do."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from channeld.adapters.journal.memory import MemoryJournal
+from channeld.adapters.journal.postgres import PostgresJournal
 from channeld.adapters.journal.records import Identity, Journal
 from channeld.adapters.journal.sqlite import SqliteJournal
+from tests.postgres_server import PostgresServer
 
 ALICE = Identity(chain_id=1, node_id=b"\x02" + b"a" * 32)
 MALLORY = Identity(chain_id=1, node_id=b"\x03" + b"m" * 32)
@@ -23,11 +26,21 @@ def mallory() -> Identity:
     return MALLORY
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    made: Journal = MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "alice", ALICE)
-    yield made
-    made.close()
+    with closing(_made(request, tmp_path)) as made:
+        yield made
+
+
+def _made(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    if request.param == "memory":
+        return MemoryJournal()
+    if request.param == "sqlite":
+        return SqliteJournal(tmp_path / "alice", ALICE)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    leader = PostgresJournal(server.new_schema(), ALICE)
+    assert leader.try_lead()
+    return leader
 
 
 @pytest.fixture

@@ -135,3 +135,9 @@ def test_the_journal_in_memory_fails_where_it_is_told_to_and_stays_so() -> None:
         with pytest.raises(JournalFailed, match="told to fail at commit 2"):
             journal.commit([Put("channel", b"alice-bob", b"2")])
     assert journal.get("channel", b"alice-bob") == b"1"
+
+
+def test_the_kinds_that_were_written_are_known(journal: Journal) -> None:
+    assert journal.kinds() == []
+    journal.commit([Put("payment", b"tea", b"sent"), Put("channel", b"alice-bob", b"version 1")])
+    assert journal.kinds() == ["channel", "payment"]

@@ -70,6 +70,9 @@ class MemoryJournal(Journal):
     def count(self, kind: str) -> int:
         return len(self._table(kind).keys)
 
+    def kinds(self) -> list[str]:
+        return sorted(self._kinds)
+
     def commit(self, writes: Sequence[Write]) -> None:
         if not writes:
             return

@@ -79,6 +79,9 @@ class Journal(Protocol):
     def count(self, kind: str) -> int:
         """How many records of a kind there are."""
 
+    def kinds(self) -> list[str]:
+        """Every kind that was ever written, in the order of the alphabet."""
+
     def commit(self, writes: Sequence[Write]) -> None:
         """All writes in one transaction with one fsync, in the order given; nothing for no writes.
 

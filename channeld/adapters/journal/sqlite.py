@@ -106,6 +106,9 @@ class SqliteJournal(Journal):
         rows = self._select(kind, "SELECT count(*) FROM {table}", ())
         return int(rows[0][0]) if rows else 0
 
+    def kinds(self) -> list[str]:
+        return sorted(self._kinds)
+
     def commit(self, writes: Sequence[Write]) -> None:
         if not writes:
             return
