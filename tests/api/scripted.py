@@ -4,7 +4,6 @@ It knows two peers, bob (connected) and carol (through bob). What it is told to 
 """
 
 import asyncio
-import hashlib
 from dataclasses import replace
 from typing import TypeVar
 
@@ -22,28 +21,9 @@ from channeld.api.commands import (
     TradeInfo,
 )
 from channeld.core.errors import OperationalError, Rejected
-
-ETH = bytes(20)
-TEST = b"\x7e" * 20
-DECIMALS = {"ETH": 18, "TEST": 6}
-ADDRESSES = {"ETH": ETH, "TEST": TEST}
-T0_S = 1_900_000_000
-
-ALICE = b"\x02" + hashlib.sha256(b"alice").digest()
-BOB = b"\x02" + hashlib.sha256(b"bob").digest()
-CAROL = b"\x03" + hashlib.sha256(b"carol").digest()
-
+from tests.api.cast import ADDRESSES, ALICE, BOB, CAROL, DECIMALS, T0_S, digest, named
 
 T = TypeVar("T")
-
-
-def named(asset: str) -> str:
-    """A symbol or an address as a symbol."""
-    return next((s for s, address in ADDRESSES.items() if asset == f"0x{address.hex()}"), asset)
-
-
-def digest(*parts: object) -> bytes:
-    return hashlib.sha256(repr(parts).encode()).digest()
 
 
 class ScriptedNode:

@@ -9,7 +9,8 @@ from channeld.api.commands import Commands
 from channeld.api.endpoints import ENDPOINTS
 from channeld.api.requests import Pay
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
-from tests.api.scripted import ALICE, BOB, CAROL, ETH, T0_S, ScriptedNode
+from tests.api.cast import ALICE, BOB, CAROL, ETH, T0_S
+from tests.api.scripted import ScriptedNode
 
 FINNEY = 10**15
 HUGE = 2**95 - 1

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from channeld.api.server import ApiServer
+from tests.api.cast import BOB
 from tests.api.conftest import MAX_BODY_BYTES, TOKEN
-from tests.api.scripted import BOB, ScriptedNode
+from tests.api.scripted import ScriptedNode
 
 KEY = {"Authorization": f"Bearer {TOKEN}"}
 ID = "0x" + "ab" * 32

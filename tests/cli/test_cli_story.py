@@ -10,7 +10,8 @@ import pytest
 from channeld.adapters.journal.lock import DirectoryLock
 from channeld.api.json_forms import to_json
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
-from tests.api.scripted import ALICE, BOB, CAROL, ScriptedNode
+from tests.api.cast import ALICE, BOB, CAROL
+from tests.api.scripted import ScriptedNode
 from tests.cli.conftest import Channeld, Daemon
 
 PUT = "ETH-27DEC26-4000-P"
