@@ -122,6 +122,12 @@ class Daemon:
 
     async def connect(self, address: str) -> PeerInfo:
         target = parse_peer_address(address)
+        known = self.peering.known.get(target.peer_id)
+        if known and known.url not in ("", target.url) and self.peering.is_connected(target.peer_id):
+            # The live connection proves the address that we have, and nothing about the new one.
+            raise Rejected(
+                f"{target.peer_id.hex()} is connected at {known.url}: disconnect before you name another address"
+            )
         await self.peering.transport.connect(target.peer_id, target.url)
         self.peering.remember(KnownPeer(target.peer_id, target.url, ""))
         greeted = await self.waiters.until(

@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 MAX_HELD_QUOTES = 1_000
 """Quotes received and not used yet; they lapse within minutes anyway, the oldest go first."""
 
-MIN_LIFE_S = 60
-"""An option this close to its expiry is not written: the trade itself needs its time."""
-
 
 @dataclass(frozen=True, slots=True)
 class HeldQuote:
@@ -127,8 +124,10 @@ class QuoteDesk:
             most_units = 0 if asset is None else asset.max_size_units
             raise Rejected(f"this node locks at most {most_units} for one option, this needs {collateral}")
         now_s = self._engine.clock.now_s
-        if terms.expiry_s < now_s + MIN_LIFE_S - self._config.option.quote_lifetime_s:
-            raise Rejected("the option expires too soon")
+        # The premium may come at the last moment, and must then leave room for its secret (`leaves_room`).
+        shortest_s = settings.quote_lifetime_s + 2 * self._config.payment.secret_margin_s
+        if terms.expiry_s < now_s + shortest_s:
+            raise Rejected(f"the option expires too soon: the trade needs {shortest_s} s before it")
         price = await self._feeds.index_price(terms.feed)
         quoter = QuoterSettings(settings.vol_percent / 100, settings.spread_percent / 100)
         asked = premium(request.leg, price, now_s, quoter)
