@@ -25,8 +25,9 @@ from channeld.config.settings import (
     OptionSettings,
     PeerSettings,
 )
-from channeld.core.channel import Channel
+from channeld.core.channel import Ack, Channel, Update
 from channeld.core.effects import Effect
+from channeld.core.events import MessageReceived
 from channeld.core.identity import ETH
 from channeld.core.records import Dispute
 from channeld.daemon import app
@@ -146,6 +147,22 @@ class Cluster:
         engine = self[name].engine
         honest = engine._act
         engine._act = lambda effect: None if isinstance(effect, kind) else honest(effect)
+
+    def deafen(self, name: str, peer_id: bytes) -> None:
+        """From now on a daemon overhears whatever a peer signs."""
+        engine = self[name].engine
+        hear = type(engine).post.__get__(engine)
+
+        def post(event: object) -> None:
+            heard = isinstance(event, MessageReceived) and event.peer == peer_id
+            if not (heard and isinstance(event.message, Update | Ack)):
+                hear(event)
+
+        engine.post = post
+
+    def undeafen(self, name: str) -> None:
+        """Hear everything again."""
+        self[name].engine.__dict__.pop("post", None)
 
     async def connect(self, one: str, other: str) -> None:
         target = self[other]

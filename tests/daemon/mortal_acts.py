@@ -10,7 +10,8 @@ from tests.daemon.mortal_life import NAMES, PATIENCE_S, Act, Life, insist, until
 from tests.daemon.town import STAKE
 
 STRIKE_USD = 4_000
-SETTLED_AT_USD = 4_010
+CAPPED_USD = 50
+SETTLED_AT_USD = 4_030
 LIFETIME_S = 400
 """Of an option: longer than the trade needs at least, so short that a life has many."""
 
@@ -69,10 +70,12 @@ def is_refused(payer: str, payee: str, third: str, amount: int) -> Act:
     return Act(f"{payee} refuses {payer}", play, prepare)
 
 
-async def bought(life: Life, buyer: str, writer: str, expiry_s: int) -> TradeInfo:
+async def bought(
+    life: Life, buyer: str, writer: str, expiry_s: int, strike_usd: int = STRIKE_USD
+) -> TradeInfo:
     """One call on one ETH, once, whatever dies meanwhile."""
     when = datetime.fromtimestamp(expiry_s, UTC).strftime("%d%b%yT%H%M%S").upper()
-    name = f"ETH-{when}-{STRIKE_USD}-C:4050"
+    name = f"ETH-{when}-{strike_usd}-C:{strike_usd + CAPPED_USD}"
     found: list[TradeInfo] = []
 
     async def bound() -> bool:
@@ -94,16 +97,41 @@ async def bought(life: Life, buyer: str, writer: str, expiry_s: int) -> TradeInf
 
 
 def buys(buyer: str, writer: str) -> Act:
-    """Each time an option with an expiry of its own."""
+    """Each time a call with a strike of its own."""
 
     async def play(life: Life, _: None) -> None:
-        expiry_s = life.net.now_s + 50_000 + len(life.victim.deaths)  # each time another one
-        await bought(life, buyer, writer, expiry_s)
+        strike_usd = STRIKE_USD + len(life.victim.deaths)
+        await bought(life, buyer, writer, life.far_s, strike_usd)
+        life.earn(writer, buyer, max(0, min(SETTLED_AT_USD - strike_usd, CAPPED_USD)) * USD)
         for name in NAMES:
-            held = [p for p in await life[name].positions() if p.expires_s == expiry_s]
+            held = [p for p in await life[name].positions() if f"-{strike_usd}-" in p.name]
             assert len(held) == (2 if name == "bob" else 1)
 
     return Act(f"{buyer} buys from {writer}", play, nothing)
+
+
+def everything_expires() -> Act:
+    """All that was bought is settled at one price, and the first channel can end."""
+
+    async def play(life: Life, _: None) -> None:
+        life.net.reach(life.far_s)
+        await life.net.price(life.far_s, SETTLED_AT_USD)
+
+        async def gone() -> bool:
+            return not any([await life[name].positions() for name in NAMES])
+
+        await until(gone)
+
+    return Act("everything expires", play, nothing)
+
+
+def ends(name: str, other: str) -> Act:
+    """The channel of the beginning is closed."""
+
+    async def play(life: Life, _: None) -> None:
+        await closed_together(life, name, life.channel(name, other))
+
+    return Act(f"{name} ends the channel with {other}", play, nothing)
 
 
 def settles(buyer: str, writer: str) -> Act:
@@ -198,6 +226,28 @@ def closes(name: str, other: str) -> Act:
     return Act(f"{name} closes with {other}", play, prepare)
 
 
+async def challenged(life: Life, name: str, channel: bytes) -> None:
+    """Asked for until the challenge is seen."""
+
+    async def seen() -> bool:
+        now = await life[name].channel(channel)
+        if now.phase == "open":
+            now = await life[name].close_channel(channel, True, PATIENCE_S)
+        return now.phase == "disputed" and "to answer" in now.note
+
+    await insist(seen)
+
+
+async def settled_on_chain(life: Life, channel: bytes, *ends: str) -> None:
+    """Time passes until both ends see the channel closed."""
+
+    async def closed() -> bool:
+        life.net.reach(life.net.now_s + 31)  # the next look at a dispute
+        return all([(await life[who].channel(channel)).phase == "closed" for who in ends])
+
+    await insist(closed)
+
+
 def leaves(name: str, other: str) -> Act:
     """A channel is challenged, and settled after its window."""
 
@@ -205,18 +255,61 @@ def leaves(name: str, other: str) -> Act:
         return await life.open(name, other)
 
     async def play(life: Life, channel: bytes) -> None:
-        async def challenged() -> bool:
-            now = await life[name].channel(channel)
-            if now.phase == "open":
-                now = await life[name].close_channel(channel, True, PATIENCE_S)
-            return now.phase == "disputed" and "to answer" in now.note
-
-        async def closed() -> bool:
-            life.net.reach(life.net.now_s + 31)  # the next look at the dispute
-            return all([(await life[who].channel(channel)).phase == "closed" for who in (name, other)])
-
-        await insist(challenged)
+        await challenged(life, name, channel)
         life.net.reach(life.net.now_s + 600)
-        await insist(closed)
+        await settled_on_chain(life, channel, name, other)
 
     return Act(f"{name} leaves {other}", play, prepare)
+
+
+def leaves_with_a_position(name: str, other: str) -> Act:
+    """Challenge, price and settlement of a call that `name` holds."""
+
+    async def prepare(life: Life) -> tuple[bytes, int]:
+        channel = await life.open(name, other)
+        expiry_s = life.net.now_s + LIFETIME_S
+        await bought(life, name, other, expiry_s)
+        return channel, expiry_s
+
+    async def play(life: Life, prepared: tuple[bytes, int]) -> None:
+        channel, expiry_s = prepared
+        await challenged(life, name, channel)
+        life.net.reach(expiry_s)
+        await life.net.price(expiry_s, SETTLED_AT_USD)
+        life.net.reach(life.net.now_s + 600)
+        await settled_on_chain(life, channel, name, other)
+        life.earn(other, name, (SETTLED_AT_USD - STRIKE_USD) * USD)
+
+    return Act(f"{name} leaves {other} with a position", play, prepare)
+
+
+def leaves_with_a_secret(name: str, payer: str, amount: int) -> Act:
+    """Paid through bob, who hears no answer any more: the chain must hear the secret in time."""
+
+    async def prepare(life: Life) -> tuple[bytes, bytes]:
+        channel = await life.open(name, "bob")
+        (invoice,) = await life[name].create_invoice("USD", amount, "", None, 1)
+        life.net.deafen("bob", life.node_id(name))
+        with suppress(OperationalError):
+            await life[payer].pay(invoice.text, None, None, 0.0)
+
+        async def offered() -> bool:
+            return (await life[name].invoice(invoice.hashlock)).status == "paid"
+
+        await until(offered)
+        return channel, invoice.hashlock
+
+    async def play(life: Life, prepared: tuple[bytes, bytes]) -> None:
+        channel, hashlock = prepared
+        await challenged(life, name, channel)
+
+        async def paid() -> bool:
+            return (await life[payer].payment(hashlock)).status == "succeeded"
+
+        await until(paid)
+        life.net.undeafen("bob")
+        life.net.reach(life.net.now_s + 600)
+        await settled_on_chain(life, channel, name, "bob")
+        life.earn(payer, name, amount, (await life[payer].payment(hashlock)).fee)
+
+    return Act(f"{name} leaves bob with a secret", play, prepare)

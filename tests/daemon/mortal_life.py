@@ -38,13 +38,15 @@ MOST_WRITES = 60
 
 @dataclass
 class Life:
-    """`earned` is what each of them must own in the end beside what they began with, in dollars' units."""
+    """`earned` is what each of them must own in the end beside what they began with, in USD's smallest unit;
+    `far_s` an expiry that no story reaches by the way."""
 
     net: Cluster
     mortal: str
     victim: Mortal
     ab: bytes = b""
     bc: bytes = b""
+    far_s: int = 0
     earned: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
 
     def __getitem__(self, name: str):
@@ -67,6 +69,7 @@ class Life:
         await self.connect()
         self.ab = await self.open("alice", "bob")
         self.bc = await self.open("bob", "carol")
+        self.far_s = self.net.now_s + 50_000
 
     async def _is_there(self) -> bool:
         await self.victim.commands.info()

@@ -8,7 +8,20 @@ import pytest
 from channeld.services.devchain.accounts import development_account
 from tests.daemon.cluster import USD, cluster
 from tests.daemon.mortal import Mortal
-from tests.daemon.mortal_acts import buys, closes, deposits, is_refused, leaves, opens, pays, settles
+from tests.daemon.mortal_acts import (
+    buys,
+    closes,
+    deposits,
+    ends,
+    everything_expires,
+    is_refused,
+    leaves,
+    leaves_with_a_position,
+    leaves_with_a_secret,
+    opens,
+    pays,
+    settles,
+)
 from tests.daemon.mortal_life import NAMES, Life
 from tests.daemon.town import PURSE
 
@@ -24,6 +37,24 @@ SCRIPTS = {
         opens("bob", "carol"),
         closes("alice", "bob"),
         leaves("bob", "carol"),
+        everything_expires(),
+    ],
+    "alice": [
+        pays("alice", "carol", 7 * USD),
+        pays("carol", "alice", 5 * USD),
+        is_refused("alice", "carol", "bob", 2 * USD),
+        buys("alice", "carol"),
+        everything_expires(),
+        ends("alice", "bob"),
+        leaves_with_a_position("alice", "bob"),
+        leaves_with_a_secret("alice", "carol", 9 * USD),
+    ],
+    "carol": [
+        pays("alice", "carol", 7 * USD),
+        is_refused("alice", "carol", "bob", 2 * USD),
+        buys("alice", "carol"),
+        closes("carol", "bob"),
+        settles("alice", "carol"),
     ],
 }
 
@@ -52,13 +83,13 @@ async def test_a_daemon_that_dies_after_every_write_resumes_to_the_same_balances
         for act in SCRIPTS[mortal]:
             writes = await life.kill_after_every_write(act)
             print(mortal, act.name, writes, life.victim.deaths[-writes:])
-        await ends_well(life, mortal)
+        await ends_well(life)
 
 
-async def ends_well(life: Life, mortal: str) -> None:
-    """Every dollar is where the acts have put it."""
+async def ends_well(life: Life) -> None:
+    """Every unit is where the acts have put it."""
+    found = {}
     for name in NAMES:
-        inside = 0
-        for info in await life[name].channels(closed=False):
-            inside += info.ours
-        assert await life.net.dollars(name) + inside == PURSE + life.earned[name], name
+        inside = sum(info.ours for info in await life[name].channels(closed=False))
+        found[name] = await life.net.dollars(name) + inside - PURSE
+    assert found == life.earned
