@@ -1,6 +1,7 @@
 """Whoever has proven no key: may cost little, may stay short, and is told nothing."""
 
 import asyncio
+import gc
 import logging
 from contextlib import suppress
 
@@ -125,6 +126,22 @@ async def test_one_network_cannot_take_all_places_and_leaving_frees_them(
             quiet.close()
         alice.transport.want(bob.id, bob.url)  # dials until a place is free
         await bob.until_heard("up")
+
+
+async def test_a_crowd_that_is_turned_away_is_no_bug_of_ours() -> None:
+    bugs: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: bugs.append(context))
+    async with cast(2, max_handshakes_per_network=3) as (alice, bob):
+        crowd = [await asyncio.open_connection("127.0.0.1", bob.port) for _ in range(20)]
+        for reader, _ in crowd[3:]:
+            with suppress(ConnectionError):
+                assert await reader.read(1) == b""
+        for _, writer in crowd:
+            writer.close()
+        alice.transport.want(bob.id, bob.url)
+        await bob.until_heard("up")
+        gc.collect()  # a task that failed is reported when it is forgotten
+    assert bugs == []  # a daemon stops at the first
 
 
 async def test_authenticated_strangers_are_limited_and_wanted_peers_are_not() -> None:

@@ -59,12 +59,14 @@ class _GuardedServer(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         host = _host_of(transport)
+        loop = asyncio.get_running_loop()
         refusal = self._visits.enter(host)
         if refusal is not None:
             self.note(f"{host} was turned away: {refusal}")
-            transport.abort()
+            # Not at once: aiohttp's handler starts after this callback, and on Python 3.11 one that finds its
+            # connection lost already dies of an assertion, which would stop the daemon like any bug.
+            loop.call_soon(transport.abort)
             return
-        loop = asyncio.get_running_loop()
         deadline = loop.call_later(self._limits.handshake_timeout_s, self._expire, transport)
         self._visitors[transport] = _Visitor(host, deadline)
 
