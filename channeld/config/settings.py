@@ -53,6 +53,28 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where the journal is. With PostgreSQL, a second daemon of the same key may stand by elsewhere."""
+
+    url: Annotated[
+        str,
+        About(
+            "postgresql://user@host/database; empty: SQLite in data_dir. A password belongs in ~/.pgpass.",
+            like=r"(postgres(ql)?://.+)?",
+        ),
+    ] = ""
+    lease_s: Annotated[
+        float,
+        About(
+            "A daemon that the database has not heard of for so long loses its place to the one that stands "
+            "by; it must outlast a restart of the network, and leave room within 10 s for the other's start.",
+            2,
+            60,
+        ),
+    ] = 6.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSettings:
     """The Ethereum node and what its transactions may cost."""
 
@@ -298,6 +320,7 @@ class Config:
     """A whole file: one field a table; `asset` and `feed` are arrays of tables."""
 
     node: NodeSettings = field(default_factory=NodeSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
     peer: PeerSettings = field(default_factory=PeerSettings)
     api: ApiSettings = field(default_factory=ApiSettings)

@@ -14,9 +14,8 @@ import uvloop
 from channeld.adapters.chain.reads import chain_id, code_at, first_block_of
 from channeld.adapters.chain.rpc import RpcClient, RpcSettings
 from channeld.adapters.chain.scanner import Scanner, ScannerSettings, checkpoint_at
-from channeld.adapters.chain.transactions import TransactionSettings, Transactor, open_transactor
-from channeld.adapters.journal.records import Identity
-from channeld.adapters.journal.sqlite import SqliteJournal
+from channeld.adapters.chain.transactions import TransactionSettings, Transactor, transacting
+from channeld.adapters.journal.records import Identity, Journal
 from channeld.adapters.oracle import OracleClient
 from channeld.adapters.signer import Signer, recover
 from channeld.adapters.transport.limits import TransportLimits
@@ -42,6 +41,7 @@ from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
 from channeld.daemon.quotes import QuoteDesk
 from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
+from channeld.daemon.storage import open_storage
 from channeld.daemon.submitting import Submitter
 from channeld.daemon.views import Catalogue
 from channeld.daemon.waiting import Waiters
@@ -119,21 +119,18 @@ async def running(
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(RpcClient(RpcSettings(config.chain.rpc_url)))
         await _require_chain(rpc, config)
-        journal = SqliteJournal(
-            config.node.data_dir,
-            Identity(config.chain.chain_id, signer.public_key),
-            on_commit=on_commit,
-        )
-        stack.callback(journal.close)
+        identity = Identity(config.chain.chain_id, signer.public_key)
+        storage = await stack.enter_async_context(open_storage(config, identity, on_commit))
         transactor = await stack.enter_async_context(
-            open_transactor(rpc, signer, config.node.data_dir / "transactions.db", _fees(config))
+            transacting(rpc, signer, storage.open_outbox, _fees(config))
         )
         oracles = await stack.enter_async_context(OracleClient(recover))
-        builder = _Builder(config, signer, rpc, journal)
+        builder = _Builder(config, signer, rpc, storage.journal)
         daemon, submitter = builder.build(transactor, oracles)
         stack.push_async_callback(submitter.close)
         async with asyncio.TaskGroup() as group:
-            tasks = await _start(config, signer, daemon, rpc, group, stack, offline)
+            tasks = [group.create_task(storage.watch(), name="database")]
+            tasks += await _start(config, signer, daemon, rpc, group, stack, offline)
             try:
                 yield daemon
             finally:
@@ -203,7 +200,7 @@ def _fees(config: Config) -> TransactionSettings:
 class _Builder:
     """Puts the parts together; every part is made once and knows only what it is given."""
 
-    def __init__(self, config: Config, signer: Signer, rpc: RpcClient, journal: SqliteJournal) -> None:
+    def __init__(self, config: Config, signer: Signer, rpc: RpcClient, journal: Journal) -> None:
         self._config = config
         self._signer = signer
         self._rpc = rpc

@@ -146,7 +146,7 @@ def test_whatever_can_be_set_is_rendered_exactly(alias: str, tip_gwei: Decimal) 
         ),
         ("[peer]\nfee_ppm = 1", "[peer] fee_ppm: expected a known setting; it belongs in [payment]"),
         ("[watch]\nxyzzy = 1", "[watch] xyzzy: expected a known setting; [watch] has close_valid_s"),
-        ("[peers]\nlisten_port = 1", "[peers]: expected one of the tables node, chain, peer, "),
+        ("[peers]\nlisten_port = 1", "[peers]: expected one of the tables node, database, chain, "),
         ("[peers]\nlisten_port = 1", "; did you mean peer?"),
         ("alias = 'alice'", "alias: expected a table before it; it belongs in [node]"),
         ("node = 1", "expected a table [node], got 1"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from channeld.adapters.chain.fees import Fees
 from channeld.core.errors import OperationalError, Rejected
@@ -80,7 +81,29 @@ class Entry:
     mined_hash: bytes | None = None
 
 
-class Outbox:
+class Store(Protocol):
+    """Where entries are kept. Everything that changes one returns when it is durable."""
+
+    def put(self, entry: Entry) -> None:
+        """Insert or replace an entry."""
+
+    def rename(self, intention: str, entry: Entry) -> None:
+        """Replace the entry of `intention` by one of another name, at once."""
+
+    def get(self, intention: str) -> Entry | None:
+        """The entry of an intention, or None."""
+
+    def unfinished(self) -> list[Entry]:
+        """Entries that are sent or mined but not final, by nonce."""
+
+    def forget(self, intention: str) -> None:
+        """Delete an entry; its intention may then be submitted anew."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
+class Outbox(Store):
     """A SQLite file of entries, synchronous: `put` returns when the disk has it."""
 
     def __init__(self, path: Path, identity: bytes) -> None:

@@ -7,15 +7,15 @@ used (the same key in another wallet) is reported, and its caller decides from t
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from channeld.adapters.chain.blocks import Block, block_at
 from channeld.adapters.chain.fees import GWEI
 from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data
-from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage
+from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage, Store
 from channeld.adapters.chain.preparing import Preparer, TransactionSigner
 from channeld.adapters.chain.reads import chain_id, code_at
 from channeld.adapters.chain.receipts import Receipt, receipt_of
@@ -79,7 +79,7 @@ class Transactor:
         self,
         rpc: RpcClient,
         signer: TransactionSigner,
-        outbox: Outbox,
+        outbox: Store,
         chain: int,
         settings: TransactionSettings,
     ) -> None:
@@ -296,11 +296,21 @@ def _displaced(entry: Entry) -> TransactionDisplaced:
     )
 
 
-@asynccontextmanager
-async def open_transactor(
+def open_transactor(
     rpc: RpcClient, signer: TransactionSigner, path: Path, settings: TransactionSettings
+) -> AbstractAsyncContextManager[Transactor]:
+    """A running transactor on the outbox at `path`; leaving stops watching and closes the file."""
+    return transacting(rpc, signer, lambda identity: Outbox(path, identity), settings)
+
+
+@asynccontextmanager
+async def transacting(
+    rpc: RpcClient,
+    signer: TransactionSigner,
+    open_outbox: Callable[[bytes], Store],
+    settings: TransactionSettings,
 ) -> AsyncIterator[Transactor]:
-    """A running transactor on the outbox at `path`; leaving stops watching and closes the file.
+    """A running transactor; `open_outbox` is told the identity of key and chain.
 
     Raises Rejected if the outbox belongs to another key or chain (its id, or its first block).
     """
@@ -308,7 +318,7 @@ async def open_transactor(
     genesis = await block_at(rpc, 0)
     if genesis is None:
         raise MalformedAnswer("the first block", "a block", None)
-    outbox = Outbox(path, keccak(chain.to_bytes(32, "big") + genesis.hash + signer.address))
+    outbox = open_outbox(keccak(chain.to_bytes(32, "big") + genesis.hash + signer.address))
     try:
         transactor = Transactor(rpc, signer, outbox, chain, settings)
         watching = asyncio.create_task(transactor.run(), name="transactions")

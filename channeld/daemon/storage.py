@@ -1,0 +1,94 @@
+"""Where a daemon keeps what it must not lose: SQLite in its directory, or PostgreSQL and its lease."""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from channeld.adapters.chain.outbox import Outbox, Store
+from channeld.adapters.journal.lock import DirectoryLock, private_directory
+from channeld.adapters.journal.records import Identity, Journal, OnCommit
+from channeld.adapters.journal.sqlite import SqliteJournal
+from channeld.config.settings import Config
+from channeld.core.errors import Rejected
+from channeld.daemon.outbox import JournalOutbox
+
+if TYPE_CHECKING:
+    from channeld.adapters.journal.postgres import PostgresJournal
+
+log = logging.getLogger(__name__)
+
+OUTBOX_NAME = "transactions.db"
+
+STANDBY_POLL_S = 0.25
+"""How often a daemon that stands by looks at the lease: a hundredth of a per cent of a core."""
+
+WATCH_S = 0.25
+"""How often a leader looks whether its lease was lost; its commits find out by themselves."""
+
+
+def _always_ours() -> None:
+    """A file that is locked stays ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """`open_outbox` is told whose transactions they are; `require_ours` raises JournalFailed."""
+
+    journal: Journal
+    open_outbox: Callable[[bytes], Store]
+    require_ours: Callable[[], None] = _always_ours
+
+    async def watch(self) -> None:
+        """For ever, until the place is lost: then JournalFailed, and the daemon must stop."""
+        while self.require_ours is not _always_ours:
+            self.require_ours()
+            await asyncio.sleep(WATCH_S)
+
+
+@asynccontextmanager
+async def open_storage(
+    config: Config, identity: Identity, on_commit: OnCommit | None
+) -> AsyncIterator[Storage]:
+    """Open what the configuration names, and wait until this daemon may write to it.
+
+    Raises Rejected if it is another node's, a newer program's or in use, JournalFailed if it fails.
+    """
+    directory = config.node.data_dir
+    if not config.database.url:
+        with closing(SqliteJournal(directory, identity, on_commit=on_commit)) as file:
+            yield Storage(file, lambda owner: Outbox(directory / OUTBOX_NAME, owner))
+        return
+    private_directory(directory)
+    with ExitStack() as stack:
+        stack.callback(DirectoryLock(directory).release)
+        database = stack.enter_context(closing(connect(config, identity, on_commit)))
+        await _lead(database)
+        yield Storage(database, lambda owner: JournalOutbox(database, owner), database.require_lease)
+
+
+async def _lead(database: "PostgresJournal") -> None:
+    told = False
+    while not database.try_lead():
+        if not told:
+            log.info("standing by: %s leads in %s", database.holder(), database.where)
+            told = True
+        await asyncio.sleep(STANDBY_POLL_S)
+    log.info("this daemon leads from now on in %s", database.where)
+
+
+def connect(config: Config, identity: Identity, on_commit: OnCommit | None = None) -> "PostgresJournal":
+    """The configured PostgreSQL journal, for reading until it leads. Raises Rejected, JournalFailed."""
+    try:
+        adapter = importlib.import_module("channeld.adapters.journal.postgres")
+    except ImportError as error:
+        raise Rejected(
+            "[database] url: expected PostgreSQL's driver to be installed: pip install 'channeld[postgres]'"
+        ) from error
+    journal: PostgresJournal = adapter.PostgresJournal(
+        config.database.url, identity, on_commit=on_commit, lease_s=config.database.lease_s
+    )
+    return journal
