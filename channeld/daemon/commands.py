@@ -126,7 +126,7 @@ class Daemon:
         if known and known.url not in ("", target.url) and self.peering.is_connected(target.peer_id):
             # The live connection proves the address that we have, and nothing about the new one.
             raise Rejected(
-                f"{target.peer_id.hex()} is connected at {known.url}: disconnect before you name another address"
+                f"{target.peer_id.hex()} is connected at {known.url}: disconnect before you name another"
             )
         await self.peering.transport.connect(target.peer_id, target.url)
         self.peering.remember(KnownPeer(target.peer_id, target.url, ""))
