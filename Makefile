@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench soak clean
+.PHONY: setup demo test foundry lint bench soak clean
 setup: .venv/.done
 
 .venv/.done: pyproject.toml
@@ -17,6 +17,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The contract's second harness; skips where npm is absent.
+foundry: setup
+	$(BIN)/python -m tests.foundry.run
 
 lint: setup
 	$(BIN)/ruff check .
