@@ -9,6 +9,7 @@ from channeld.api import endpoints as api
 from channeld.api import requests as asks
 from channeld.api.commands import (
     ChannelInfo,
+    CreditInfo,
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
@@ -76,6 +77,14 @@ class ApiClient:
 
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
         return await self._ask(api.CLOSE_CHANNEL, asks.CloseChannel(channel_id, unilateral, timeout_s))
+
+    # credits
+
+    async def credits(self) -> list[CreditInfo]:
+        return await self._ask(api.CREDITS, asks.Nothing())
+
+    async def claim_credit(self, asset: str, to: bytes | None, timeout_s: float) -> CreditInfo:
+        return await self._ask(api.CLAIM_CREDIT, asks.ClaimCredit(asset, to, timeout_s))
 
     # invoices and payments
 

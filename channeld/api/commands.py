@@ -11,13 +11,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class AssetInfo:
-    """`on_chain` is our account's balance, `in_channels` what we could take home if all closed now."""
+    """`on_chain` is our account's balance, `in_channels` what we could take home if all closed now,
+    `credit` what the contract keeps for us because a payout failed."""
 
     address: bytes
     symbol: str
     decimals: int
     on_chain: int
     in_channels: int
+    credit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class PeerInfo:
     connected: bool
     url: str
     channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreditInfo:
+    """What the contract keeps for us of an asset because a payout failed: a token that refused, say."""
+
+    asset: bytes
+    symbol: str
+    decimals: int
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +240,15 @@ class Commands(Protocol):
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
         """Cooperative: waits until the chain shows it closed. Unilateral: waits for the challenge to
         be mined; the settlement follows by itself after the window."""
+        ...
+
+    async def credits(self) -> list[CreditInfo]:
+        """The configured assets of which the contract keeps something for us."""
+        ...
+
+    async def claim_credit(self, asset: str, to: bytes | None, timeout_s: float) -> CreditInfo:
+        """Fetch a credit to an address (20 bytes; None: our account), wait until it is mined, and
+        return what was fetched. Rejected if there is none or a claim is on its way."""
         ...
 
     async def create_invoice(

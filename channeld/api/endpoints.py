@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from channeld.api.commands import (
     ChannelInfo,
     Commands,
+    CreditInfo,
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
@@ -26,6 +27,7 @@ from channeld.api.failures import Failure
 from channeld.api.json_forms import from_json, to_json
 from channeld.api.requests import (
     BuyOption,
+    ClaimCredit,
     CloseChannel,
     Connect,
     CreateInvoice,
@@ -189,6 +191,15 @@ CLOSE_CHANNEL = Endpoint(
     One(ChannelInfo),
 )
 
+CREDITS = Endpoint("GET", "/v1/credits", Nothing, lambda c, _: c.credits(), Many("credits", CreditInfo))
+CLAIM_CREDIT = Endpoint(
+    "POST",
+    "/v1/credits/claim",
+    ClaimCredit,
+    lambda c, q: c.claim_credit(q.asset, q.to, q.timeout_s),
+    One(CreditInfo),
+)
+
 INVOICES = Endpoint(
     "GET",
     "/v1/invoices",
@@ -279,6 +290,8 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     OPEN_CHANNEL,
     DEPOSIT,
     CLOSE_CHANNEL,
+    CREDITS,
+    CLAIM_CREDIT,
     INVOICES,
     CREATE_INVOICE,
     INVOICE,

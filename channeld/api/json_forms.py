@@ -21,9 +21,9 @@ from channeld.wire import json_strict
 T = TypeVar("T")
 
 AMOUNTS = frozenset(
-    {"amount", "collateral", "deposit_ours", "deposit_theirs", "fee", "in_channels", "locked", "locked_ours"}
-    | {"locked_theirs", "max_fee", "max_premium", "on_chain", "ours", "premium", "price_e8", "receivable"}
-    | {"received", "size_e8", "spendable", "theirs", "value"}
+    {"amount", "collateral", "credit", "deposit_ours", "deposit_theirs", "fee", "in_channels", "locked"}
+    | {"locked_ours", "locked_theirs", "max_fee", "max_premium", "on_chain", "ours", "premium", "price_e8"}
+    | {"receivable", "received", "size_e8", "spendable", "theirs", "value"}
 )
 """Fields whose integers are decimal strings."""
 COUNTS = frozenset(

@@ -1,6 +1,6 @@
 """What the API is asked: one dataclass a request, its limits with their reasons, its defaults.
 
-Ids are bytes (a node id 33, all else 32), amounts integers in an asset's smallest unit.
+Ids are bytes (a node id 33, an address 20, all else 32), amounts integers in an asset's smallest unit.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ PAYMENT_TIMEOUT_S = 60.0
 """Default where hops must answer: they do in milliseconds, or hardly ever."""
 
 NodeId = Annotated[bytes, Limit(33, 33)]
+Address = Annotated[bytes, Limit(20, 20)]
 Hash = Annotated[bytes, Limit(32, 32)]
 Amount = Annotated[int, Limit(1, MAX_AMOUNT)]
 Fee = Annotated[int, Limit(0, MAX_AMOUNT)]
@@ -86,6 +87,15 @@ class CloseChannel:
 
     channel_id: Hash
     unilateral: bool = False
+    timeout_s: Timeout = CHAIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCredit:
+    """All that the contract keeps for us of an asset; no `to`: to our account."""
+
+    asset: Name
+    to: Address | None = None
     timeout_s: Timeout = CHAIN_TIMEOUT_S
 
 

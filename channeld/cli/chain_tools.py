@@ -138,11 +138,11 @@ def faucet(
 async def _asset(session: Session, rpc: RpcClient, symbol: str, token: str | None) -> AssetInfo:
     if token is not None:
         reader = TokenReader(rpc, parse_address(token))
-        return AssetInfo(reader.address, await reader.symbol(), await reader.decimals(), 0, 0)
+        return AssetInfo(reader.address, await reader.symbol(), await reader.decimals(), 0, 0, 0)
     if symbol.upper() in ("", "ETH"):
-        return AssetInfo(ETH, "ETH", 18, 0, 0)
+        return AssetInfo(ETH, "ETH", 18, 0, 0, 0)
     configured = session.config.asset
-    return choose_asset([AssetInfo(a.address, a.symbol, a.decimals, 0, 0) for a in configured], symbol)
+    return choose_asset([AssetInfo(a.address, a.symbol, a.decimals, 0, 0, 0) for a in configured], symbol)
 
 
 async def _mint(rpc: RpcClient, token: bytes, to: bytes, units: int) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "open": Lazy("channeld.cli.channels", "open_channel", "Open a channel with a peer."),
     "deposit": Lazy("channeld.cli.channels", "deposit", "Deposit more into a channel."),
     "close": Lazy("channeld.cli.channels", "close", "Close a channel, with the peer or alone."),
+    "credits": Lazy("channeld.cli.credits", "list_credits", "List, or fetch, payouts that failed."),
     "invoice": Lazy("channeld.cli.payments", "invoice", "Make, list or read invoices."),
     "pay": Lazy("channeld.cli.payments", "pay", "Pay an invoice, or many."),
     "payments": Lazy("channeld.cli.payments", "payments", "List payments, or show one."),

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from channeld.api.commands import (
     ChannelInfo,
+    CreditInfo,
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
@@ -95,10 +96,21 @@ def balances(info: NodeInfo) -> Table | str:
             asset.symbol,
             from_units(asset.on_chain, asset.decimals),
             from_units(asset.in_channels, asset.decimals),
+            from_units(asset.credit, asset.decimals),
         )
         for asset in info.assets
     ]
-    return listing("asset", ">on chain", ">in channels", empty="no assets are configured", rows=rows)
+    return listing(
+        "asset", ">on chain", ">in channels", ">credit", empty="no assets are configured", rows=rows
+    )
+
+
+def credits(items: Sequence[CreditInfo]) -> Table | str:
+    rows = [
+        (credit.symbol, from_units(credit.amount, credit.decimals), checksummed(credit.asset))
+        for credit in items
+    ]
+    return listing("asset", ">amount", "address", empty="no credits: every payout arrived", rows=rows)
 
 
 def peers(items: Sequence[PeerInfo]) -> Table | str:

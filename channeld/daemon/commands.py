@@ -9,6 +9,7 @@ from channeld.adapters.transport.address import parse_peer_address
 from channeld.api.commands import (
     AssetInfo,
     ChannelInfo,
+    CreditInfo,
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
@@ -102,7 +103,8 @@ class Daemon:
     async def _asset_info(self, asset: AssetSettings, channels: list[Channel]) -> AssetInfo:
         inside = sum(free_balances(c)[0] for c in channels if c.params.asset == asset.address)
         held = await self.funding.balance(asset.address)
-        return AssetInfo(asset.address, asset.symbol, asset.decimals, held, inside)
+        credit = await self.funding.credit(asset.address)
+        return AssetInfo(asset.address, asset.symbol, asset.decimals, held, inside, credit)
 
     async def peers(self) -> list[PeerInfo]:
         ids = dict.fromkeys([*self.peering.known, *self.peering.connected()])
@@ -228,6 +230,20 @@ class Daemon:
 
         await self.waiters.until("channel", channel_id, done, timeout_s)
         return self._view(self._channel(channel_id))
+
+    # --- credits ------------------------------------------------------------------------------------
+
+    async def credits(self) -> list[CreditInfo]:
+        found = [
+            CreditInfo(asset.address, asset.symbol, asset.decimals, await self.funding.credit(asset.address))
+            for asset in self.config.asset
+        ]
+        return [credit for credit in found if credit.amount]
+
+    async def claim_credit(self, asset: str, to: bytes | None, timeout_s: float) -> CreditInfo:
+        chosen = self._asset(asset)
+        amount = await self.funding.claim_credit(chosen.address, to, timeout_s)
+        return CreditInfo(chosen.address, chosen.symbol, chosen.decimals, amount)
 
     # --- invoices and payments ----------------------------------------------------------------------
 

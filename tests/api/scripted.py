@@ -10,6 +10,7 @@ from typing import TypeVar
 from channeld.api.commands import (
     AssetInfo,
     ChannelInfo,
+    CreditInfo,
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
@@ -36,6 +37,9 @@ class ScriptedNode:
         self.begun = asyncio.Semaphore(0)  # one to take for each payment that began
         self.paying = 0
         self.most_paying = 0
+        self.owed: dict[str, int] = {}
+        self.refusing: set[str] = set()  # assets that go nowhere
+        self.sent_to: list[bytes | None] = []
         self._purse = {"ETH": 10 * 10**18, "TEST": 1_000 * 10**6}
         self._peers = {BOB: self._peer(BOB, "bob", True), CAROL: self._peer(CAROL, "carol", False)}
         self._channels: dict[bytes, ChannelInfo] = {}
@@ -57,8 +61,8 @@ class ScriptedNode:
     async def info(self) -> NodeInfo:
         self._check()
         assets = tuple(
-            AssetInfo(ADDRESSES[symbol], symbol, DECIMALS[symbol], amount, self._in_channels(symbol))
-            for symbol, amount in self._purse.items()
+            AssetInfo(ADDRESSES[s], s, DECIMALS[s], amount, self._in_channels(s), self.owed.get(s, 0))
+            for s, amount in self._purse.items()
         )
         connected = sum(peer.connected for peer in self._peers.values())
         return NodeInfo(
@@ -177,6 +181,27 @@ class ScriptedNode:
         self._channels[channel_id] = replace(channel, phase=phase, note=note, spendable=0)
         return self._channels[channel_id]
 
+    # credits
+
+    def _credit(self, symbol: str) -> CreditInfo:
+        return CreditInfo(ADDRESSES[symbol], symbol, DECIMALS[symbol], self.owed[symbol])
+
+    async def credits(self) -> list[CreditInfo]:
+        self._check()
+        return [self._credit(symbol) for symbol in self.owed]
+
+    async def claim_credit(self, asset: str, to: bytes | None, timeout_s: float) -> CreditInfo:
+        symbol = named(asset)
+        if symbol not in self.owed:
+            raise Rejected(f"no credit of {symbol} is left to fetch")
+        if symbol in self.refusing:
+            raise OperationalError(f"{symbol} refuses still")
+        fetched = self._credit(symbol)
+        self._purse[symbol] += self.owed.pop(symbol) if to is None else 0
+        self.owed.pop(symbol, None)
+        self.sent_to.append(to)
+        return fetched
+
     # invoices and payments
 
     async def create_invoice(
@@ -191,20 +216,9 @@ class ScriptedNode:
             hashlock = digest("invoice", len(self._invoices))
             expires_s = T0_S + (3_600 if expiry_s is None else expiry_s)
             text = f"chd1{hashlock.hex()}"
-            decimals = DECIMALS[asset]
             invoice = InvoiceInfo(
-                hashlock,
-                text,
-                ADDRESSES[asset],
-                asset,
-                decimals,
-                amount,
-                0,
-                description,
-                "open",
-                T0_S,
-                expires_s,
-                0,
+                *(hashlock, text, ADDRESSES[asset], asset, DECIMALS[asset], amount, 0, description),
+                *("open", T0_S, expires_s, 0),
             )
             self._invoices[hashlock] = invoice
             made.append(invoice)

@@ -5,11 +5,11 @@ import inspect
 import pytest
 
 from channeld.api.client import ApiClient
-from channeld.api.commands import Commands
+from channeld.api.commands import Commands, CreditInfo
 from channeld.api.endpoints import ENDPOINTS
 from channeld.api.requests import Pay
 from channeld.core.errors import OperationalError, PeerViolation, Rejected
-from tests.api.cast import ALICE, BOB, CAROL, ETH, T0_S
+from tests.api.cast import ALICE, BOB, CAROL, ETH, T0_S, TEST
 from tests.api.scripted import ScriptedNode
 
 FINNEY = 10**15
@@ -58,6 +58,18 @@ async def test_a_channel_is_left_alone(client: ApiClient) -> None:
     left = await client.close_channel(opened.channel_id, True, 60.0)
     assert left.phase == "disputed"
     assert opened.challenge_period_s == 86_400
+
+
+async def test_a_credit_is_seen_and_fetched_once(client: ApiClient, node: ScriptedNode) -> None:
+    assert await client.credits() == []
+    node.owed["TEST"] = HUGE
+    owed = CreditInfo(TEST, "TEST", 6, HUGE)
+    assert await client.credits() == [owed]
+    assert [asset.credit for asset in (await client.info()).assets] == [0, HUGE]
+    assert await client.claim_credit("TEST", b"\x0b" * 20, 60.0) == owed
+    assert node.sent_to == [b"\x0b" * 20]
+    with pytest.raises(Rejected, match="no credit of TEST"):
+        await client.claim_credit("TEST", None, 60.0)
 
 
 async def test_an_invoice_is_made_read_and_paid(client: ApiClient) -> None:

@@ -44,7 +44,7 @@ def test_what_is_sent_comes_back(kind: Any, data: st.DataObject) -> None:
 
 
 def test_amounts_survive_readers_who_only_have_doubles() -> None:
-    asset = commands.AssetInfo(bytes(20), "ETH", 18, 2**95 - 1, 2**53 + 1)
+    asset = commands.AssetInfo(bytes(20), "ETH", 18, 2**95 - 1, 2**53 + 1, 2**64)
     document = json.loads(dump_json(to_json(asset)), parse_int=float)
     assert document == {
         "address": "0x" + "00" * 20,
@@ -52,6 +52,7 @@ def test_amounts_survive_readers_who_only_have_doubles() -> None:
         "decimals": 18.0,
         "on_chain": "39614081257132168796771975167",
         "in_channels": "9007199254740993",
+        "credit": "18446744073709551616",
     }
 
 

@@ -19,9 +19,9 @@ from channeld.cli.amounts import (
 from channeld.cli.names import clean, find_channel, find_peer, read_hash
 from channeld.core.errors import Rejected
 
-ETH = AssetInfo(bytes(20), "ETH", 18, 0, 0)
-TEST = AssetInfo(b"\x7e" * 20, "TEST", 6, 0, 0)
-FAKE = AssetInfo(b"\xfa" * 20, "TEST", 6, 0, 0)
+ETH = AssetInfo(bytes(20), "ETH", 18, 0, 0, 0)
+TEST = AssetInfo(b"\x7e" * 20, "TEST", 6, 0, 0, 0)
+FAKE = AssetInfo(b"\xfa" * 20, "TEST", 6, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

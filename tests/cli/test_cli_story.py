@@ -272,6 +272,7 @@ def test_failures_are_one_sentence_and_a_code(
         ["info", "extra"],
         ["info", "--nonsense"],
         ["open", "bob"],
+        ["credits", "--to", "0x" + "c0" * 20],
         ["invoice"],
         ["invoice", "1 ETH", "--list"],
         ["pay"],

@@ -14,6 +14,7 @@ ANSWERS = {
     "### Node": commands.NodeInfo,
     "### Peer": commands.PeerInfo,
     "### Channel": commands.ChannelInfo,
+    "### Credit": commands.CreditInfo,
     "### Invoice": commands.InvoiceInfo,
     "### Decoded invoice": commands.DecodedInvoice,
     "### Payment": commands.PaymentInfo,
