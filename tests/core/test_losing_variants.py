@@ -7,9 +7,12 @@ like. The names b1 to b10 and ok4 are those of the protocol's model; bob is the 
 import hashlib
 from dataclasses import replace
 
-from channeld.core.channel import Ack, Update, child_version
+import pytest
+
+from channeld.core.channel import Ack, Update, child_version, receive_update
 from channeld.core.claims import Claim, OptionTerms, PayoffKind, State
-from channeld.core.effects import SendSigned
+from channeld.core.effects import RegisterSecret, SendSigned
+from channeld.core.errors import PeerViolation
 from channeld.core.events import MessageReceived, PaymentRequested, QuoteGiven
 from channeld.core.messages import Complaint, Deliver, ForwardTo, Message, WriteOption
 from channeld.core.node import step
@@ -151,6 +154,31 @@ def test_b4_a_fulfil_after_bob_has_answered_backwards_is_refused():
     street.say("carol", late)
     channel = street.bob.channel(street.bc)
     assert channel.theirs.net == theirs.net, "carol must not be paid after alice has her money back"
+
+
+def test_b4_a_fulfil_that_leaves_bob_no_time_to_collect_is_not_taken_but_its_secret_is():
+    street = Street()
+    street.say("alice", street.signed("alice", street.ab, State(), street.incoming()))
+    street.say("carol", street.ack("carol", street.bc))
+    (owed,) = street.carried()
+    theirs = street.bob.channel(street.bc).theirs
+    late = street.signed("carol", street.bc, theirs, Fulfil(owed.claim_id, SECRET))
+    street.bob.tables.now_s = DEADLINE_S - street.bob.tables.margins.register_s + 1
+    street.say("carol", late)
+    assert street.bob.channel(street.bc).theirs.net == theirs.net
+    assert any(isinstance(effect, RegisterSecret) for effect in street.bob.effects), "he collects on chain"
+
+
+def test_ok4_a_batch_on_a_state_that_bob_never_signed_is_refused():
+    street = Street()
+    channel = street.bob.channel(street.bc)
+    hers = street.signed("carol", street.bc, State(), street.add(street.bc, 1, b""))
+    accepted = receive_update(channel, hers, street.bob.tables, street.bob.tools().verify).channel
+    assert accepted.theirs.version > accepted.mine.version == 0
+    again = Add(Claim(hers.operations[0].claim.claim_id + 2, 1, LOCK, DEADLINE_S), b"")
+    child = street.signed("carol", street.bc, accepted.theirs, again)
+    with pytest.raises(PeerViolation, match="no state that we signed"):
+        receive_update(accepted, child, street.bob.tables, street.bob.tools().verify)
 
 
 def test_b5_a_step_changes_nothing_and_sends_nothing_until_it_is_committed():
