@@ -200,7 +200,7 @@ def claim_due(draft: Draft, ref: ClaimRef) -> None:
     channel = draft.get(Channel, ref.channel_id)
     if channel is None:
         return
-    claim = _newest_claim(channel, ref.claim_id)
+    claim = _agreed_claim(channel, ref.claim_id)
     if claim is None:
         return
     if claim.hashlock is None:
@@ -211,8 +211,13 @@ def claim_due(draft: Draft, ref: ClaimRef) -> None:
         _owed_to_us_due(draft, ref, claim)
 
 
-def _newest_claim(channel: Channel, claim_id: int) -> Claim | None:
-    for state in reversed(channel.enforceable):
+def _agreed_claim(channel: Channel, claim_id: int) -> Claim | None:
+    """A claim as the peer has signed it, else as we offer it.
+
+    What counts is not what our own proposal would make of it: an option that we have unlocked there is
+    still locked for whoever never answers, and its secret must reach the chain (R10).
+    """
+    for state in channel.enforceable:
         claim = find_claim(state, claim_id)
         if claim is not None:
             return claim

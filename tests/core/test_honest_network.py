@@ -262,10 +262,6 @@ class HonestNetwork(RuleBasedStateMachine):
         for name in sorted(town.chain.asleep):
             town.revive(name)
         town.catch_up()
-        for link in town.links:
-            if link not in town.network.up:
-                town.reconnect(*sorted(link))
-        town.deliver_all()
         self._heal(EXPIRY_S + 120, learn=False)
         self._heal(EXPIRY_S + GRACE_S + 7_200 + 3_600, learn=True)
         self.nobody_is_accused()
@@ -279,8 +275,12 @@ class HonestNetwork(RuleBasedStateMachine):
                 self.signed_price = PRICE
                 for name in self.path:
                     town.learn_price(name)
-            town.pass_time(min(400, until_s - town.chain.now_s))
+            for link in town.links:
+                if link not in town.network.up:
+                    town.reconnect(*sorted(link))
             town.deliver_all()
+            town.pass_time(min(400, until_s - town.chain.now_s))
+        town.deliver_all()
 
     def _everything_is_resolved(self) -> None:
         for node in self.town.network.nodes.values():
