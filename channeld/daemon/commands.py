@@ -215,7 +215,8 @@ class Daemon:
             now = self._channel(channel_id)
             return now if now.deposits != before and _announced(now) else None
 
-        await self.waiters.until("channel", channel_id, counted, timeout_s)
+        if await self.waiters.until("channel", channel_id, counted, timeout_s) is None:
+            raise OperationalError("the deposit is mined and does not count yet; see `channels`")
         return self._view(self._channel(channel_id))
 
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
@@ -228,7 +229,9 @@ class Daemon:
             challenged = unilateral and isinstance(dispute, Dispute) and dispute.known
             return channel if challenged or channel.phase is Phase.CLOSED else None
 
-        await self.waiters.until("channel", channel_id, done, timeout_s)
+        if await self.waiters.until("channel", channel_id, done, timeout_s) is None:
+            phase = self._channel(channel_id).phase.name.lower()
+            raise OperationalError(f"the channel is {phase}: its close was begun and goes on; see `channels`")
         return self._view(self._channel(channel_id))
 
     # --- credits ------------------------------------------------------------------------------------
