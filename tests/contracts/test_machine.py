@@ -1,6 +1,7 @@
 """The contract and a model of it, driven together by people of whom one is mallory."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, note, settings
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.contracts.model import acts, oracle_acts, surroundings
-from tests.contracts.model.coverage import missing, table
+from tests.contracts.model.coverage import REFUSALS, missing, table, words_in_sources
 from tests.contracts.model.engine import GAS, best_engine, pyrevm
 from tests.contracts.model.scene import Dice, Scene
-from tests.contracts.model.world import World, alice
+from tests.contracts.model.uniform import BACKEND
+from tests.contracts.model.world import Disagreement, World, alice
 from tests.core.soak import examples
 
 STEPS = 40
@@ -36,6 +38,7 @@ class Adjudication(RuleBasedStateMachine):
     @initialize(dice=THROWS)
     def begin(self, dice: Dice) -> None:
         self.scene.set(dice)
+        note(surroundings.wallet_habits(self.scene, dice))
         for params in self.scene.stage:
             for to_b, amount in enumerate(dice.pick(((1_000, 500), (10**6, 0), (0, 800), (0, 0)))):
                 if amount:
@@ -45,11 +48,17 @@ class Adjudication(RuleBasedStateMachine):
                         continue
                     call = acts.Call("deposit", (params, to_b, amount), value_wei=value)
                     self._do(sender, call)
+        note(surroundings.token_habits(self.scene, dice))
 
     def _do(self, sender: bytes, call: acts.Call, gas: int = GAS) -> None:
-        refused = self.world.act(sender, call, gas)
+        told = self.world.told
+        try:
+            refused = self.world.act(sender, call, gas)
+        except Disagreement:
+            note(f"  {self.scene.now_s} {self.world.name_of(sender)}: {told(call)}")
+            raise
         self.scene.remember(sender, call)
-        note(f"{self.world.name_of(sender)}: {call} at {self.scene.now_s}: {refused or 'done'}")
+        note(f"  {self.scene.now_s} {self.world.name_of(sender)}: {told(call)}: {refused or 'done'}")
 
     @rule(dice=THROWS)
     def deposit(self, dice: Dice) -> None:
@@ -88,6 +97,10 @@ class Adjudication(RuleBasedStateMachine):
         self._do(*acts.settle_batch(self.scene, dice))
 
     @rule(dice=THROWS)
+    def claim_again(self, dice: Dice) -> None:
+        self._do(*acts.claim_credit(self.scene, dice))
+
+    @rule(dice=THROWS)
     def claim_credit(self, dice: Dice) -> None:
         self._do(*acts.claim_credit(self.scene, dice))
 
@@ -100,6 +113,11 @@ class Adjudication(RuleBasedStateMachine):
         self._do(*oracle_acts.publish(self.scene, dice))
 
     @rule(dice=THROWS)
+    def decide(self, dice: Dice) -> None:
+        act = oracle_acts.decide(self.scene, dice)
+        self._do(*(act or acts.settle(self.scene, dice)))
+
+    @rule(dice=THROWS)
     def wait(self, dice: Dice) -> None:
         """Until something is about to change, has just changed, or a little."""
         moments = self.scene.next_moments()
@@ -108,7 +126,7 @@ class Adjudication(RuleBasedStateMachine):
             now_s = max(now_s, dice.pick(moments) - dice.pick((0, 1)))
         else:
             now_s += dice.pick((1, 60, 601))
-        self.world.engine.now_s = min(now_s, 2**39)
+        self.scene.go_to(now_s)
         note(f"it is {self.world.engine.now_s}")
 
     @rule(dice=THROWS)
@@ -118,7 +136,7 @@ class Adjudication(RuleBasedStateMachine):
             return
         sender, call = dice.pick(self.scene.history[::-1])
         gas = GAS
-        match dice.below(4):
+        match dice.below(6):
             case 1:
                 sender = dice.pick(
                     (alice.address, self.world.wallet.address, self.scene.sender(dice, self.scene.stage[0]))
@@ -129,6 +147,8 @@ class Adjudication(RuleBasedStateMachine):
                 )
             case 3:
                 gas = 50_000 + 5_000 * dice.below(40)
+            case 4:
+                call = replace(call, value_wei=1)
         self._do(sender, call, gas)
 
     @rule(dice=THROWS)
@@ -151,6 +171,14 @@ class Adjudication(RuleBasedStateMachine):
         )
         note(happens(self.scene, dice))
 
+    @rule(dice=THROWS)
+    def hook(self, dice: Dice) -> None:
+        """The hostile token calls somebody back while it is in the middle of a deposit."""
+        act = surroundings.hooked_deposit(self.scene, dice)
+        if act is not None:
+            note(f"  {self.world.told(self.world.books.habits[self.world.tokens['hostile']].hook)} inside")
+            self._do(*act)
+
     def teardown(self) -> None:
         self.world.compare()
 
@@ -160,13 +188,17 @@ def world() -> World:
     return World(best_engine())
 
 
+def test_the_model_knows_every_refusal_of_the_contract() -> None:
+    assert words_in_sources() == {words for words in REFUSALS if ": " in words or "signed" in words}
+
+
 def test_contract_and_model_agree(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     Adjudication.world = world
     FIRED.clear()
     usual = examples(EXAMPLES, STEPS)
     run_state_machine_as_test(
         Adjudication,
-        settings=settings(usual, database=None, phases=[Phase.generate, Phase.shrink]),
+        settings=settings(usual, backend=BACKEND, database=None, phases=[Phase.generate, Phase.shrink]),
     )
     with capsys.disabled():
         print(table(FIRED))

@@ -27,6 +27,8 @@ Act = tuple[bytes, Call]
 
 
 def _amount(dice: Dice, channel: Channel) -> int:
+    if min(channel.a, channel.b) < 0 and dice.one_in(3):
+        return MAX_POT - channel.pot
     if dice.one_in(8):
         return dice.pick((0, MAX_POT, MAX_POT + 1, MAX_POT - channel.pot, MAX_POT + 1 - channel.pot, 2**255))
     return dice.pick((1_000, 500, 10**6, 7, 10**5))
@@ -123,14 +125,14 @@ def _state(
     words = make_list(scene, dice)
     version = lowest + dice.pick((1, 0, 2, 5, -1))
     if dice.one_in(16):
-        version = dice.pick((2**64 - 1, 2**64, 1))
+        version = dice.pick((2**64 - 1, 2**64, 0))
     claims = hash_of(words)
     books.lists[claims] = words
     net = _net(dice, channel)
     version = max(version, 0)
     sig_a, sig_b = cosigned(scene, dice, params, STATE, (version, net, claims), sender)
-    if version == 0 and dice.below(3):
-        net, claims = 0, bytes(32)
+    if version == 0:
+        net, claims = dice.pick(((0, bytes(32)), (5, bytes(32)), (0, b"\1" * 32)))
     return params, version, net, claims, sig_a, sig_b
 
 
@@ -151,16 +153,19 @@ def _challenge_for(scene: Scene, dice: Dice, params: Params, sender: bytes) -> A
     holder = sender if not dice.one_in(8) else mallory.address
     granter = scene.key(dice.pick(params[:2])) if not dice.one_in(8) else mallory
     struct = hash_struct(START, params.id(scene.world.books.domain), holder, minimum, until_s)
-    permit = signed_by(dice, granter, typed(scene.world.books.domain, struct))
+    digest = typed(scene.world.books.domain, struct)
+    permit = signed_by(dice, granter, digest) if dice.one_in(4) else sign(granter, digest)
     state = _state(scene, dice, params, 4, sender)
     return sender, Call("challenge_for", (*state, minimum, until_s, permit))
 
 
-def respond(scene: Scene, dice: Dice) -> Act:
+def respond(scene: Scene, dice: Dice, sender: bytes = b"") -> Act:
     if not scene.any_in(DISPUTED) and dice.below(12):
         return challenge(scene, dice)
     params = scene.channel_in(dice, DISPUTED)
-    sender = dice.pick(CAST).address
+    sender = sender or dice.pick(CAST).address
+    if dice.one_in(8):  # in the last second
+        scene.go_to(scene.world.books.channel(params)[1].expiry_s - 1)
     standing = scene.world.books.disputes.get(params.id(scene.world.books.domain))
     lowest = standing.version if standing else 5
     return sender, Call("respond", _state(scene, dice, params, lowest, sender))
@@ -194,8 +199,8 @@ def settle(scene: Scene, dice: Dice) -> Act:
 def _wait_for_the_end(scene: Scene, dice: Dice, params: Params) -> None:
     """Mostly nobody settles before the window is over."""
     expiry_s = scene.world.books.channel(params)[1].expiry_s
-    if expiry_s > scene.now_s and dice.below(6):
-        scene.world.engine.now_s = expiry_s
+    if dice.below(6):
+        scene.go_to(expiry_s)
 
 
 def settle_batch(scene: Scene, dice: Dice) -> Act:
@@ -221,6 +226,8 @@ def claim_credit(scene: Scene, dice: Dice) -> Act:
     owed = [
         key for key, amount in world.books.credits.items() if amount and key[1] not in world.tokens.values()
     ]
+    if not owed and dice.below(4):
+        return settle(scene, dice)
     asset, sender = dice.pick(owed) if owed and not dice.one_in(6) else (ETH, mallory.address)
     targets = (sender, ORACLES[0].address, mallory.address, world.wallet.address, world.court)
     to = dice.pick(targets[:1] * 3 + targets[1:])

@@ -14,7 +14,7 @@ from tests.contracts.model.books import (
     Standing,
 )
 from tests.contracts.model.signing import START, STATE, hash_struct, typed
-from tests.contracts.valuation import Valued, chain_of, read_list, value
+from tests.contracts.valuation import MAX_NETTED, Valued, chain_of, read_list, value
 
 NO_CLAIMS = bytes(32)
 
@@ -208,14 +208,21 @@ def _note(books: Books, words: bytes, valued: Valued) -> None:
     for claim in read_list(words):
         if claim.cut:
             books.fired["claim: cut"] += 1
-        elif claim.void:
-            books.fired[f"claim: void kind {min(claim.kind, 7)}"] += 1
-        else:
-            fate = registries.lock(claim, now_s) if claim.hashlock else "free"
-            books.fired[f"claim: kind {claim.kind} {'locked ' if claim.hashlock else ''}{fate}"] += 1
-            if claim.kind and fate != "dead":
-                price = registries.price(claim, now_s)
-                decided = "priced" if isinstance(price, int) else f"price {price}"
-                books.fired[f"claim: kind {claim.kind} {decided}"] += 1
-    if len(valued.rest) > 24:
-        books.fired["claim: more than can be netted stay pending"] += 1
+            continue
+        if claim.void:
+            outlives = claim.kind in range(1, 7) and claim.hashlock and claim.deadline_s > claim.expiry_s
+            books.fired["claim: void, outlives its expiry" if outlives else f"claim: void {claim.kind}"] += 1
+            continue
+        fate = registries.lock(claim, now_s) if claim.hashlock else "free"
+        books.fired[f"claim: {'option' if claim.kind else 'transfer'} {fate}"] += 1
+        seen_s = registries.secrets.get(claim.hashlock or b"", -1)
+        if seen_s - claim.deadline_s in (0, 1):
+            books.fired[f"claim: secret at its deadline + {seen_s - claim.deadline_s} s"] += 1
+        if claim.kind and fate != "dead":
+            price = registries.price(claim, now_s)
+            decided = "priced" if isinstance(price, int) else f"price {price}"
+            books.fired[f"claim: kind {claim.kind} {decided}"] += 1
+            if isinstance(price, int) and price in (claim.strike, claim.strike - 1):
+                books.fired[f"claim: priced at its strike - {claim.strike - price}"] += 1
+    if sum(1 for claim in valued.rest if claim.kind) > MAX_NETTED:
+        books.fired["claim: more options stay pending than can be netted"] += 1

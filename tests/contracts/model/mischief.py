@@ -89,14 +89,14 @@ def _tampered(
 def signed_by(dice: Dice, who: Party, digest: bytes) -> CompactSignature:
     """One signature, now and then spoilt."""
     signature = sign(who, digest)
-    match dice.below(24):
-        case 23:
+    match dice.below(6):
+        case 2:
             return with_high_s(signature)
-        case 22:
+        case 3:
             return with_wrong_v(signature)
-        case 21:
+        case 5:
             return NO_SIGNATURE
-        case 20:
+        case 4:
             return sign(mallory, digest)
         case _:
             return signature

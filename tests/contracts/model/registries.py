@@ -122,7 +122,7 @@ def _median(values: list[int]) -> int:
     if len(values) % 2 == 0:
         price += sorted(values)[len(values) // 2]
         if price >= 2**256:
-            raise Refused("", "no uint256")
+            raise Refused("", "median overflows")
         price //= 2
     if not 0 < price < 2**128:
         raise Refused("redstone: no price", "zero" if price == 0 else "too large")

@@ -13,6 +13,7 @@ from tests.contracts.model.world import CAST, World, alice, bob, carol, mallory
 
 T = TypeVar("T")
 HOUR_S = 3_600
+LAST_S = 2**38  # in milliseconds that still fits the 48 bits of a RedStone package
 ORACLES = sorted((party(f"oracle {n}") for n in range(4)), key=lambda who: who.address)
 PREIMAGES = tuple(keccak(b"secret %d" % n) for n in range(6))
 
@@ -88,17 +89,23 @@ class Scene:
     def now_s(self) -> int:
         return self.world.engine.now_s
 
+    def go_to(self, instant_s: int) -> None:
+        """Time never goes back, nor further than anything has bits for."""
+        engine = self.world.engine
+        engine.now_s = max(engine.now_s, min(instant_s, LAST_S))
+
     def set(self, dice: Dice) -> None:
         """Choose the channels; they share parties and assets, so that batches and replays make sense."""
         tokens = self.world.tokens
-        asset = dice.pick((ETH, tokens["plain"], tokens["hostile"], tokens["silent"], tokens["permit"]))
-        second = dice.pick((ETH, tokens["hostile"], tokens["permit"]))
-        wallet, token = self.world.wallet.address, tokens["hostile"]
+        bad = tokens["hostile"]
+        asset = dice.pick((ETH, bad, tokens["plain"], bad, tokens["silent"], tokens["permit"]))
+        second = dice.pick((ETH, bad, tokens["permit"], ETH))
+        wallet = self.world.wallet.address
         one, other, third = _orders(dice.below(24))
         self.stage = [
             make(one, other, asset, 600, 1),
             make(one, third, asset, 600, 2),
-            make(one, dice.pick((other, wallet, token)), second, dice.pick((600, 700)), 3),
+            make(one, dice.pick((other, wallet, bad, wallet)), second, dice.pick((600, 700)), 3),
         ]
         self.others = [
             make(one, other, asset, 600, 4),

@@ -81,9 +81,9 @@ def split(signature: CompactSignature) -> tuple[int, int]:
 
 
 def with_high_s(signature: CompactSignature) -> CompactSignature:
-    """The twin of a signature: the same signer, the other s."""
-    s, parity = split(signature)
-    return signature[0], (ORDER - s | (1 - parity) << 255).to_bytes(32, "big")
+    """The true twin of a low s has 256 bits, and the compact form only room for 255: what can be shown
+    with a high s is nobody's signature."""
+    return signature[0], bytes([signature[1][0] | 127]) + b"\xff" * 31
 
 
 def with_wrong_v(signature: CompactSignature) -> CompactSignature:

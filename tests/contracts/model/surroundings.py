@@ -44,12 +44,16 @@ def token_habits(scene: Scene, dice: Dice) -> str:
             world.books.banned[token, who] = banned
             return f"token: banned {world.name_of(who)}: {banned}"
         case _:
-            hook = _hook(scene, dice)
-            data = hook.data if hook else b""
-            target = world.court if hook else bytes(20)
-            world.habituate(token, Call("call_back", (target, Blob(data))))
-            habits[token] = replace(habits[token], hook=hook)
-            return f"token: hook {hook}"
+            return hook_token(scene, _hook(scene, dice))
+
+
+def hook_token(scene: Scene, hook: Call | None) -> str:
+    """What the hostile token does in the middle of each transfer from now on."""
+    world, token = scene.world, scene.world.tokens["hostile"]
+    target, data = (world.court, hook.data) if hook else (bytes(20), b"")
+    world.habituate(token, Call("call_back", (target, Blob(data))))
+    world.books.habits[token] = replace(world.books.habits[token], hook=hook)
+    return f"token: hook {hook and world.told(hook)}"
 
 
 BEHAVED = {"takes_fee": False, "lies": False, "answer": 1, "burns": False, "silent_thief": False}
@@ -57,7 +61,7 @@ BEHAVED = {"takes_fee": False, "lies": False, "answer": 1, "burns": False, "sile
 
 def _hook(scene: Scene, dice: Dice) -> Call | None:
     token = scene.world.tokens["hostile"]
-    match dice.below(6):
+    match dice.below(8):
         case 0:
             return None
         case 1 | 2:
@@ -66,12 +70,45 @@ def _hook(scene: Scene, dice: Dice) -> Call | None:
             return Call("challenge", (params, 0, 0, bytes(32), NO_SIGNATURE, NO_SIGNATURE))
         case 3:
             return Call("register_secret", (dice.pick(PREIMAGES),))
-        case 4:
-            call = dice.pick((acts.close, acts.settle, acts.respond, acts.withdraw))(scene, dice)[1]
+        case 4 | 5:
+            call = acts.respond(scene, dice, token)[1]
+        case 6:
+            call = guarded(scene, dice)
         case _:
-            call = dice.pick(scene.history)[1] if scene.history else Call("claim_credit", (token, token))
+            call = dice.pick(scene.history)[1] if scene.history else guarded(scene, dice)
     call = replace(call, value_wei=0)
     return call if len(call.data) <= MAX_HOOK else None
+
+
+def guarded(scene: Scene, dice: Dice) -> Call:
+    """A call that the lock refuses, whatever it says."""
+    params, token = dice.pick(scene.stage), scene.world.tokens["hostile"]
+    signed = (scene.now_s + 1_000, NO_SIGNATURE, NO_SIGNATURE)
+    return dice.pick(
+        (
+            Call("claim_credit", (token, token)),
+            Call("claim_credits", ([token], token)),
+            Call("close", (params, 0, *signed)),
+            Call("deposit", (params, 0, 1)),
+            Call("deposit_with_permit", (params, 0, 1, *signed[:1], 27, bytes(32), bytes(32))),
+            Call("settle", (params, 0, bytes(32))),
+            Call("settle_batch", (token, token, [])),
+            Call("settle_claims", (params, 0, bytes(32))),
+            Call("withdraw", (params, 0, 0, *signed)),
+        )
+    )
+
+
+def hooked_deposit(scene: Scene, dice: Dice) -> acts.Act | None:
+    """The hostile token gets something to do and the occasion, if there is a channel for it."""
+    token = scene.world.tokens["hostile"]
+    fitting = [params for params in scene.stage if params.asset == token]
+    if not fitting:
+        return None
+    params = dice.pick(fitting)
+    hook_token(scene, guarded(scene, dice) if dice.below(2) else _hook(scene, dice))
+    sender = next(who for who in params[:2] if who != token)
+    return sender, Call("deposit", (params, dice.below(2), 50))
 
 
 def wallet_habits(scene: Scene, dice: Dice) -> str:
@@ -111,7 +148,7 @@ def grow_old(scene: Scene, dice: Dice) -> str:
     identity, channel = world.books.channel(params)
     if channel.status != OPEN or channel.counter >= MAX_COUNTER - 1:
         return "nobody grows old"
-    world.books.change(identity, counter=MAX_COUNTER - 1)
+    world.books.change(identity, counter=MAX_COUNTER - dice.below(2))
     new = world.books.channels[identity].slot
     world.engine.poke(world.court, slot_in(world.slots["channels"], identity), new)
     return "a channel grows old"

@@ -96,6 +96,24 @@ class World:
         known |= {token: kind for kind, token in self.tokens.items()} | {self.court: "court", ETH: "ETH"}
         return known.get(address, address.hex()[:8])
 
+    def told(self, value: object) -> str:
+        """For people to read."""
+        match value:
+            case Params():
+                ends = f"{self.name_of(value.a)}-{self.name_of(value.b)}"
+                return f"<{ends} {self.name_of(value.asset)} {value.period_s} s #{value.config % 2**216}>"
+            case Call():
+                tail = f" + {value.tail.hex()}" if value.tail else ""
+                return f"{value.name}{self.told(value.args)}{tail}" + f" {value.value_wei} wei" * (
+                    value.value_wei > 0
+                )
+            case tuple() | list():
+                return f"({', '.join(map(self.told, value))})"
+            case bytes():
+                return self.name_of(value) if len(value) == 20 else value.hex()[:8] + "…"
+            case _:
+                return str(value)
+
     # -- doing --
 
     def as_wallet(self, to: bytes, call: Call, gas: int = GAS) -> None:
