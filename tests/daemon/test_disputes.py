@@ -85,6 +85,7 @@ async def test_bob_plays_a_proposal_and_keeps_his_secret_until_it_is_worth_nothi
         (claim,) = net.state("bob", ab).theirs.claims.values()
         net.silence("bob", RegisterSecret)
         await leave_alone(net, "bob", ab)
+        await eventually(lambda: getattr(net.dispute("alice", ab), "known", False))  # she looks for herself
         await net.stop("bob")
         net.reach(window_end_s(net, "alice", ab))
         net.reach(claim.deadline_s + 61)
