@@ -35,3 +35,12 @@ oracle = LazyGroup(
     },
     help="Sign the settlement prices of options.",
 )
+
+database = LazyGroup(
+    "db",
+    lazy={
+        "check": Lazy("channeld.cli.database", "check", "Read all of it, and say what is wrong."),
+        "export": Lazy("channeld.cli.database", "export", "Print it as lines of JSON."),
+    },
+    help="Check the database that [database] names, or dump it readably.",
+)

@@ -3,15 +3,16 @@
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from channeld.adapters.chain.outbox import Outbox, Store
 from channeld.adapters.journal.lock import DirectoryLock, private_directory
 from channeld.adapters.journal.records import Identity, Journal, OnCommit
 from channeld.adapters.journal.sqlite import SqliteJournal
+from channeld.adapters.journal.sqlite import stored_identity as sqlite_identity
 from channeld.config.settings import Config
 from channeld.core.errors import Rejected
 from channeld.daemon.outbox import JournalOutbox
@@ -80,15 +81,45 @@ async def _lead(database: "PostgresJournal") -> None:
     log.info("this daemon leads from now on in %s", database.where)
 
 
+@contextmanager
+def open_for_reading(config: Config) -> Iterator[Journal]:
+    """What the configuration names, whoever's it is; nothing is made. SQLite: while no daemon runs.
+
+    Raises Rejected if there is none, if it is of another chain or in use, JournalFailed.
+    """
+    if not config.database.url:
+        directory = config.node.data_dir
+        if directory.is_dir():
+            DirectoryLock(directory).release()  # says who has it
+        identity = sqlite_identity(directory)
+        journal: Journal = SqliteJournal(directory, _of_chain(config, identity))
+    else:
+        layout = _adapter("postgres_layout")
+        identity = layout.stored_identity(config.database.url, config.database.lease_s)
+        journal = connect(config, _of_chain(config, identity))
+    with closing(journal):
+        yield journal
+
+
+def _of_chain(config: Config, found: Identity) -> Identity:
+    if found.chain_id != config.chain.chain_id:
+        raise Rejected(f"expected a journal of chain {config.chain.chain_id}, got one of {found.chain_id}")
+    return found
+
+
 def connect(config: Config, identity: Identity, on_commit: OnCommit | None = None) -> "PostgresJournal":
     """The configured PostgreSQL journal, for reading until it leads. Raises Rejected, JournalFailed."""
+    journal: PostgresJournal = _adapter("postgres").PostgresJournal(
+        config.database.url, identity, on_commit=on_commit, lease_s=config.database.lease_s
+    )
+    return journal
+
+
+def _adapter(name: str) -> Any:
+    """A module that needs the driver, which only those install who use it."""
     try:
-        adapter = importlib.import_module("channeld.adapters.journal.postgres")
+        return importlib.import_module(f"channeld.adapters.journal.{name}")
     except ImportError as error:
         raise Rejected(
             "[database] url: expected PostgreSQL's driver to be installed: pip install 'channeld[postgres]'"
         ) from error
-    journal: PostgresJournal = adapter.PostgresJournal(
-        config.database.url, identity, on_commit=on_commit, lease_s=config.database.lease_s
-    )
-    return journal

@@ -246,7 +246,9 @@ class PostgresJournal(Journal):
                 cursor.execute(
                     "UPDATE journal_meta SET value = %s WHERE name = 'schema'", (str(schema_version),)
                 )
-            cursor.execute("COMMIT")
+            ended = self._connection.execute("COMMIT")
+        if ended.statusmessage != "COMMIT":
+            raise self._fail(f"{self.where}: expected COMMIT to be done, got {ended.statusmessage}")
         if self._warnings:
             # A wait for the replicas that an administrator cut short is a warning, and a success [syncrep.c].
             raise self._fail(f"{self.where}: expected a commit without warnings: {'; '.join(self._warnings)}")
@@ -288,6 +290,8 @@ class PostgresJournal(Journal):
             ) from error
         except psycopg.Error as error:
             said = " ".join(str(error).split())
+            if self._connection.broken:
+                said = f"the connection was lost ({said})"
             raise self._fail(f"{self.where}: {wanted}: {said}") from error
 
     def _require_alive(self) -> None:
@@ -296,7 +300,9 @@ class PostgresJournal(Journal):
 
     def _fail(self, failure: str) -> JournalFailed:
         """For good, reading included: what a deposed leader reads is another's."""
-        self._failure = self._failure or failure
+        if self._failure is not None:
+            return JournalFailed(self._failure)  # the first is the cause, the others follow from it
+        self._failure = failure
         return JournalFailed(failure)
 
     def _cut(self, failure: str) -> JournalFailed:

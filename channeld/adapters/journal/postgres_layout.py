@@ -90,6 +90,13 @@ def _show(connection: Connection, name: str) -> str:
     return str(row[0])
 
 
+def stored_identity(url: str, lease_s: float) -> Identity:
+    """Whose journal is there. Raises Rejected if there is none, JournalFailed."""
+    with connect(url, lease_s) as connection:
+        meta = stored_meta(connection, described(connection))
+    return Identity(int(meta["chain_id"]), bytes.fromhex(meta["node_id"]))
+
+
 def create_or_verify(connection: Connection, where: str, identity: Identity, schema: Schema) -> int:
     """Make the tables in an empty schema, or require them to be this node's; the stored schema version."""
     with connection.transaction():

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -303,6 +304,19 @@ class SqliteJournal(Journal):
     def _fail(self, failure: str) -> JournalFailed:
         self._failure = self._failure or failure
         return JournalFailed(failure)
+
+
+def stored_identity(data_dir: Path) -> Identity:
+    """Whose journal is in a directory that no daemon uses. Raises Rejected (none there), JournalFailed."""
+    path = data_dir / FILE_NAME
+    if not path.exists():
+        raise Rejected(f"expected a journal at {path}, there is none")
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            meta = dict(connection.execute("SELECT name, value FROM journal_meta").fetchall())
+    except sqlite3.Error as error:
+        raise JournalFailed(f"{path}: expected a journal: {error}") from error
+    return Identity(meta["chain_id"], meta["node_id"])
 
 
 class _Statements(dict[str, str]):
