@@ -14,6 +14,8 @@ from channeld.services.devchain.server import run_forever, serve
 from channeld.services.devchain.settings import DevChainSettings
 
 DEFAULT = DevChainSettings()
+BLOCK_INTERVAL_S = 5.0
+"""Daemons go by the chain's latest block and take no new claims while it is minutes old."""
 
 
 @click.command(cls=Command)
@@ -27,10 +29,10 @@ DEFAULT = DevChainSettings()
     "--block-interval",
     "block_interval_s",
     type=float,
-    default=DEFAULT.block_interval_s,
+    default=BLOCK_INTERVAL_S,
     show_default=True,
     metavar="SECONDS",
-    help="A block so often, empty or not; 0: only when there is something.",
+    help="A block so often, empty or not; 0: only when there is something, and daemons doubt the clock.",
 )
 @click.option("--no-automine", is_flag=True, help="Do not mine a block for each transaction.")
 @pass_session

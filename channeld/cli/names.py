@@ -40,12 +40,14 @@ def find_channel(channels: Sequence[ChannelInfo], text: str) -> ChannelInfo:
 def find_peer(peers: Sequence[PeerInfo], text: str) -> bytes:
     """The node id of a peer by alias or by the beginning of its id; a whole id may be anybody's.
 
-    An alias is what a peer calls itself, so one that two of them claim names neither. Raises Rejected.
+    An alias is what a peer calls itself: it counts only for peers that we dial or share a channel with,
+    and one that two of them claim names neither. Raises Rejected.
     """
     digits = hex_digits(text)
     if len(digits) == NODE_ID_DIGITS:
         return bytes.fromhex(digits)
-    found = [peer for peer in peers if peer.alias and peer.alias == text]
+    ours = [peer for peer in peers if peer.url or peer.channels]
+    found = [peer for peer in ours if peer.alias and peer.alias == text]
     if not found and len(digits) >= MIN_PREFIX_DIGITS:
         found = [peer for peer in peers if peer.node_id.hex().startswith(digits)]
     if not found:

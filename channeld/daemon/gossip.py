@@ -24,6 +24,9 @@ from routing.policy import MAX_AMOUNT, Policy
 
 log = logging.getLogger(__name__)
 
+POLICY_INTERVAL_S = 10
+"""Between two policies of one end of a channel; the next one is taken when it is said again."""
+
 MAX_EARLY_POLICIES = 1_000
 """Policies of channels that the chain has not shown us yet (one is a few hundred bytes); the oldest go
 first. A peer that sends more of them only pushes out its own."""
@@ -53,6 +56,7 @@ class Gossip:
         self._policy_of = policy_of
         self._policies: dict[tuple[bytes, bytes], PolicyAnnouncement] = {}
         self.on_news: Callable[[PolicyAnnouncement], None] = lambda announcement: None
+        self._heard_s: dict[tuple[bytes, bytes], int] = {}
         self._early: OrderedDict[tuple[bytes, bytes], PolicyAnnouncement] = OrderedDict()
 
     def restore(self) -> None:
@@ -90,6 +94,7 @@ class Gossip:
         rows: list[Write] = [Delete("graph_channel", channel_id)]
         for key in [key for key in self._policies if key[0] == channel_id]:
             del self._policies[key]
+            self._heard_s.pop(key, None)
             rows.append(Delete("graph_policy", key[0] + key[1]))
         try:
             self.graph.channel_closed(channel_id)
@@ -105,10 +110,18 @@ class Gossip:
 
     def heard(self, announcement: PolicyAnnouncement) -> list[Write]:
         """A peer passed on a policy: the rows to keep if it is news, else nothing. Never raises."""
+        key = (announcement.channel_id, announcement.node)
+        last_s = self._heard_s.get(key, -POLICY_INTERVAL_S)
+        foreign = announcement.node != self._signer.public_key
+        if foreign and self._tables.now_s - last_s < POLICY_INTERVAL_S:
+            return []  # its owner could sign one a millisecond, and each is stored and told to everybody
         if not is_signed(announcement, self._domain, _verify_node):
             log.debug("a policy of %s with a wrong signature", announcement.node.hex())
             return []
-        return self._store(announcement)
+        rows = self._store(announcement)
+        if rows:
+            self._heard_s[key] = self._tables.now_s
+        return rows
 
     def _store(self, announcement: PolicyAnnouncement) -> list[Write]:
         if not self._take(announcement):

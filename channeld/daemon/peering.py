@@ -215,6 +215,9 @@ class Peering:
         peer.relays -= 1
         if not message.back or message.back[-1] != peer_id:
             raise PeerViolation("relay: expected the sender at the end of the way back")
+        way = (*message.back, self._own_id, *message.path)
+        if len(set(way)) != len(way):
+            raise PeerViolation("relay: expected a way that visits each node once")
         if not message.path:
             self._on_relay(message)
             return

@@ -102,11 +102,12 @@ def test_the_asset_that_is_meant(assets: list[AssetInfo], named: list[str], chos
         assert str(caught.value).startswith(chosen)
 
 
-def peer(digits: str, alias: str) -> PeerInfo:
-    return PeerInfo(bytes.fromhex(digits.ljust(66, "0")), bytes(20), alias, True, "", 0)
+def peer(digits: str, alias: str, url: str = "ws://127.0.0.1:9740/") -> PeerInfo:
+    return PeerInfo(bytes.fromhex(digits.ljust(66, "0")), bytes(20), alias, True, url, 0)
 
 
 BOB, CAROL, MALLORY = peer("02b0b1", "bob"), peer("02b0ca", "carol"), peer("03bad1", "bob")
+STRANGER = peer("03bad2", "bob", url="")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,8 @@ BOB, CAROL, MALLORY = peer("02b0b1", "bob"), peer("02b0ca", "carol"), peer("03ba
         ([BOB, CAROL], "0x02B0C", CAROL),
         ([BOB, CAROL], "02b0", "2 peers are called '02b0': write the beginning of the id instead"),
         ([BOB, MALLORY], "bob", "2 peers are called 'bob': write the beginning of the id instead"),
+        ([BOB, STRANGER], "bob", BOB),
+        ([STRANGER], "bob", "no peer is called 'bob' or has an id that begins so: see `channeld peers`"),
         ([BOB, CAROL], "02", "no peer is called '02' or has an id that begins so: see `channeld peers`"),
         ([BOB, CAROL], "Bob", "no peer is called 'Bob' or has an id that begins so: see `channeld peers`"),
         (

@@ -20,6 +20,8 @@ ETH_EACH = 100
 FEED = "ETH/USD"
 ORACLES = ("oracle-1", "oracle-2", "oracle-3")
 THRESHOLD = 2
+ON_DEMAND = ("--block-interval", "0")
+"""Blocks only when there is something in them, so that the story can show where there is nothing."""
 GRACE_H = 24
 CLOCK_SKEW_LIMIT_S = 3_600
 """The story moves the chain's clock by 40 minutes in all; a real daemon would stop at two."""
@@ -43,7 +45,7 @@ class Network:
 
     def start_chain(self, tell: Callable[[str], None]) -> None:
         """An embedded EVM and the contracts on it."""
-        ready = self.stage.spawn("chain", "--json", "chain", "dev", "--port", "0", ready='"url"')
+        ready = self.stage.spawn("chain", "--json", "chain", "dev", "--port", "0", *ON_DEMAND, ready='"url"')
         started = json.loads(ready)
         self.stage.rpc_url, self.chain_id = started["url"], started["chain_id"]
         tell(f"an embedded EVM chain serves JSON-RPC at {self.stage.rpc_url}")
