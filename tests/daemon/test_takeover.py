@@ -44,6 +44,7 @@ class Town:
     stack: AsyncExitStack
     twins: list[Twin] = field(default_factory=list)
     paid: list[bytes] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
 
     def add(self, url: str = "") -> Twin:
         """One more bob, on a machine of its own."""
@@ -95,6 +96,11 @@ class Town:
         except Rejected:
             return False
         return True
+
+    async def taken_over_by(self, twin: Twin) -> None:
+        self.took_s.append(await twin.led())
+        assert self.took_s[-1] < TAKEOVER_S
+        await self.goes_on()
 
     async def goes_on(self) -> None:
         """More payments than were under way."""
@@ -176,15 +182,15 @@ async def test_the_leader_is_killed_paused_and_cut_off_under_load(tmp_path, post
         await first.led()
         await made.begin(first)
         second = made.add()
+        await eventually(lambda: "standing by" in log_of(second))
         async with load(made):
             first.signal(signal.SIGKILL)
-            assert await second.led() < TAKEOVER_S
+            await made.taken_over_by(second)
             third = made.add()
-            await made.goes_on()
+            await eventually(lambda: "standing by" in log_of(third))
 
             second.signal(signal.SIGSTOP)
-            assert await third.led() < TAKEOVER_S
-            await made.goes_on()
+            await made.taken_over_by(third)
             second.signal(signal.SIGCONT)
             await second.ended()
             assert second.said.startswith("JournalFailed"), second.said
@@ -193,21 +199,20 @@ async def test_the_leader_is_killed_paused_and_cut_off_under_load(tmp_path, post
             await eventually(lambda: "standing by" in log_of(fourth))
             with psycopg.connect(made.url, autocommit=True) as tool:
                 tool.execute("SELECT pg_terminate_backend(pid) FROM journal_lease")
-            assert await fourth.led() < TAKEOVER_S
+            await made.taken_over_by(fourth)
             await third.ended()
             assert third.said.startswith("JournalFailed"), third.said
-            await made.goes_on()
 
             fifth = made.add()
             await eventually(lambda: "standing by" in log_of(fifth))
             line.cut()
-            assert await fifth.led() < TAKEOVER_S
+            await made.taken_over_by(fifth)
             await fourth.ended()
             assert fourth.said.startswith("JournalFailed"), fourth.said
-            assert "expected" in fourth.said and "answer" in fourth.said, fourth.said
-            await made.goes_on()
+            assert "answer" in fourth.said, fourth.said
         await assert_right(made)
-        print([twin.said for twin in made.twins], len(made.paid), "payments")
+        print(f"{len(made.paid)} payments; killed, paused, disconnected, cut off: taken over after", end=" ")
+        print(", ".join(f"{took_s:.1f} s" for took_s in made.took_s))
         await fifth.commands.stop()
         await fifth.ended()
 

@@ -57,10 +57,9 @@ class Twin:
         directory.mkdir(mode=0o700)
         node = replace(self.config.node, log_file=directory / "log.txt")
         self._speech, theirs = _context.Pipe(duplex=False)
-        self._process = _context.Process(
-            target=live, args=(replace(self.config, node=node), self.key, theirs)
-        )
-        self._process.start()
+        process = _context.Process(target=live, args=(replace(self.config, node=node), self.key, theirs))
+        process.start()
+        self._process = process
         theirs.close()
 
     def listen(self) -> None:

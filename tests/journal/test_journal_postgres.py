@@ -15,7 +15,7 @@ from channeld.adapters.journal.memory import MemoryJournal
 from channeld.adapters.journal.postgres import PostgresJournal
 from channeld.adapters.journal.records import Delete, Identity, Journal, JournalFailed, Put, Schema, Write
 from channeld.core.errors import OperationalError, Rejected
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, serving
 
 LONG_S = 60.0
 """A lease that does not expire in a test."""
@@ -251,3 +251,59 @@ def test_damage_is_found(url: str, tool: "psycopg.Connection[tuple[object, ...]]
         tool.execute("UPDATE pg_index SET indisready = true WHERE indrelid = 'records_payment'::regclass")
         with pytest.raises(JournalFailed, match="expected its index to hold its rows"):
             journal.check()
+
+
+def test_a_database_that_turned_read_only_stops_the_leader(url: str, alice: Identity) -> None:
+    with closing(leading(url, alice)) as journal:
+        journal.commit([Put("channel", b"alice-bob", b"version 1")])
+        journal._connection.execute("SET default_transaction_read_only = on")
+        with pytest.raises(JournalFailed, match="read-only transaction"):
+            journal.commit([Put("channel", b"alice-bob", b"version 2")])
+    with closing(leading(url, alice)) as journal:
+        assert journal.get("channel", b"alice-bob") == b"version 1"
+
+
+def test_a_server_that_lost_its_power_has_every_commit_that_was_confirmed(alice: Identity) -> None:
+    with serving() as server:
+        url = server.new_schema()
+        with closing(leading(url, alice)) as journal:
+            for n in range(1, 60):
+                journal.commit(
+                    [Put("channel", b"alice-bob", bytes([n])), Put("payment", bytes([n]), b"sent")]
+                )
+            server.stop()
+            with pytest.raises(JournalFailed, match="the connection was lost"):
+                journal.commit([Put("channel", b"alice-bob", b"never stored")])
+        with pytest.raises(JournalFailed, match="expected to reach PostgreSQL"):
+            PostgresJournal(url, alice)
+        server.start()
+        with closing(leading(url, alice)) as journal:
+            assert journal.get("channel", b"alice-bob") == bytes([59])
+            assert journal.count("payment") == 59
+            journal.check()
+
+
+def test_a_commit_whose_wait_for_the_replicas_was_cut_short_is_none(
+    url: str, tool: "psycopg.Connection[tuple[object, ...]]", alice: Identity
+) -> None:
+    with closing(leading(url, alice)) as journal:
+        journal.commit([Put("channel", b"alice-bob", b"version 1")])
+        pid = journal._connection.info.backend_pid
+        tool.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        tool.execute("SELECT pg_reload_conf()")
+        try:
+            waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
+            impatient = threading.Thread(
+                target=lambda: (
+                    eventually(lambda: tool.execute(waits, (pid,)).fetchone() == (1,)),
+                    tool.execute("SELECT pg_cancel_backend(%s)", (pid,)),
+                )
+            )
+            impatient.start()
+            with pytest.raises(JournalFailed, match="canceling wait for synchronous replication"):
+                for n in range(2, 250):  # the server takes a moment to learn of its replica
+                    journal.commit([Put("channel", b"alice-bob", bytes([n]))])
+            impatient.join()
+        finally:
+            tool.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            tool.execute("SELECT pg_reload_conf()")

@@ -181,7 +181,10 @@ class PostgresJournal(Journal):
     def close(self) -> None:
         self._closing.set()
         if self._renewer is not None:
-            self._renewer.join()
+            self._renewer.join(self._lease_s)
+            if self._renewer.is_alive():
+                self._cut("expected an answer to renewing the lease before the end")
+                self._renewer.join()
         with self._thread_lock:
             if self._failure is None and self._token is not None:
                 with suppress(psycopg.Error):
