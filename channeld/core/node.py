@@ -313,6 +313,8 @@ def _close_seen(draft: Draft, channel_id: bytes) -> None:
     draft.put(replace(draft.channel(channel_id), phase=Phase.CLOSED))
     if draft.get(Dispute, channel_id) is not None:
         draft.changes[Dispute, channel_id] = None
+    for claim_id in hash_locked(channel):
+        claim_due(draft, ClaimRef(channel_id, claim_id))
     draft.emit(Notify("channel", channel_id))
 
 

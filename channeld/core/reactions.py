@@ -208,7 +208,7 @@ def claim_due(draft: Draft, ref: ClaimRef) -> None:
     elif claim.payer is channel.me:
         _owed_by_us_due(draft, channel, claim)
     else:
-        _owed_to_us_due(draft, ref, claim)
+        _owed_to_us_due(draft, channel, claim)
 
 
 def _agreed_claim(channel: Channel, claim_id: int) -> Claim | None:
@@ -232,7 +232,11 @@ def _owed_by_us_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     ref = ClaimRef(channel.channel_id, claim.claim_id)
     margin_s = draft.world.margins.reorg_s
     if registered_in_time(draft.world, claim.hashlock, claim.deadline_s):
-        return  # it was revealed on chain: the secret has come to us with it
+        # It was revealed on chain: the secret has come to us with it. A closed channel has paid it too.
+        if channel.phase is Phase.CLOSED:
+            forward_fulfilled(draft, ref)
+            draft.unindex(claim.hashlock, ref)
+        return
     if not expired_unregistered(draft.world, claim.hashlock, claim.deadline_s, margin_s):
         # The clock may be there and the confirmed blocks not yet.
         due_s = max(claim.deadline_s + margin_s + 1, draft.world.now_s + CONFIRMING_RETRY_S)
@@ -248,8 +252,12 @@ def _owed_by_us_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     outgoing_gone(draft, ref, claim, Failure(FailureCode.DEADLINE_PASSED, channel.channel_id))
 
 
-def _owed_to_us_due(draft: Draft, ref: ClaimRef, claim: Claim) -> None:
+def _owed_to_us_due(draft: Draft, channel: Channel, claim: Claim) -> None:
     assert claim.hashlock is not None
+    ref = ClaimRef(channel.channel_id, claim.claim_id)
+    if channel.phase is Phase.CLOSED:
+        draft.unindex(claim.hashlock, ref)
+        return
     secret = draft.get(Secret, claim.hashlock)
     if secret is not None:
         fulfil(draft, ref, secret.preimage)
