@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test foundry lint bench soak clean
+.PHONY: setup demo test foundry mutation lint bench soak clean
 setup: .venv/.done
 
 .venv/.done: pyproject.toml
@@ -21,6 +21,10 @@ test: setup
 # The contract's second harness; skips where npm is absent.
 foundry: setup
 	$(BIN)/python -m tests.foundry.run
+
+# How many faults in the contract the tests find: a random sample, of a quarter of an hour.
+mutation: setup
+	$(BIN)/python -m tests.contracts.mutation.run
 
 lint: setup
 	$(BIN)/ruff check .

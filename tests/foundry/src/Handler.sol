@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Adjudicator, Signature} from "./Adjudicator.sol";
+import {Adjudicator, Exit} from "./Adjudicator.sol";
 import {Channel, Status} from "./Book.sol";
 import {Dice, HOUR, MARKS, mark} from "./Dice.sol";
 import {Registering} from "./Registering.sol";
@@ -107,10 +107,10 @@ contract Handler is Registering {
     /// A call that would succeed by itself, and must not from within another.
     function intrusion(Dice memory d) private returns (address, bytes memory data) {
         Channel storage c = channels[pick(d, Status.Open)];
-        uint256 shape = d.roll(4);
+        uint256 shape = d.roll(6);
         uint40 until = uint40(nowS + 1_000_000);
         if (shape == 0) {
-            data = abi.encodeCall(Adjudicator.deposit, (c.p, false, c.asset == 0 ? 0 : 7));
+            data = abi.encodeCall(Adjudicator.deposit, (c.p, false, 7));
         } else if (shape == 1) {
             bytes32 digest = Digests.close(domain, c.id, c.counter, 0, until);
             data = abi.encodeCall(Adjudicator.close, (c.p, 0, until, sign(c.a, digest), sign(c.b, digest)));
@@ -119,8 +119,13 @@ contract Handler is Registering {
             data = abi.encodeCall(
                 Adjudicator.withdraw, (c.p, 1, 0, until, sign(c.a, digest), sign(c.b, digest))
             );
-        } else {
+        } else if (shape == 3) {
+            c = channels[pick(d, Status.Disputed)];
             data = abi.encodeCall(Adjudicator.settle, (c.p, c.net, c.salt));
+        } else if (shape == 4) {
+            data = abi.encodeCall(Adjudicator.settle_batch, (cast[0], address(0), new Exit[](0)));
+        } else {
+            data = abi.encodeCall(Adjudicator.claim_credits, (new address[](0), cast[0]));
         }
         return (address(court), data);
     }

@@ -23,6 +23,7 @@ contract MoodyToken {
     address public banned;
     address private hook;
     bytes private hookData;
+    bool private calling;
     bool public intruded;
 
     constructor() {
@@ -84,9 +85,11 @@ contract MoodyToken {
         if (mood == Mood.Burns) {
             while (true) {}
         }
-        if (mood == Mood.CallsBack) {
+        if (mood == Mood.CallsBack && !calling) {
+            calling = true; // once, or it would call back for ever
             (bool worked,) = hook.call(hookData);
             if (worked) intruded = true;
+            calling = false;
         }
         balanceOf[from] -= amount;
         balanceOf[to] += mood == Mood.Fee ? amount - amount / 10 : amount;
