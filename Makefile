@@ -1,6 +1,7 @@
 # Every target makes the environment that it needs; only Python 3.11+ and make must be there first.
 PYTHON ?= python3
 BIN := .venv/bin
+MACHINES := tests/core/test_honest_network.py tests/core/test_solvency_properties.py tests/contracts/test_machine.py
 
 .PHONY: setup demo test foundry mutation lint bench soak clean
 setup: .venv/.done
@@ -34,6 +35,13 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m bench all
+
+# The state machines for ever, each round with another seed, until one of them finds something.
+soak: setup
+	@seed=$${CHANNELD_SEED:-$$(date +%s)}; while echo "seed $$seed"; do \
+	  CHANNELD_SOAK=$${CHANNELD_SOAK:-5} $(BIN)/python -m pytest --hypothesis-seed=$$seed $(MACHINES) || exit 1; \
+	  seed=$$((seed + 1)); \
+	done
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,5 +1,7 @@
 """What people do with channels: each act makes one call, honest or not, from a throw of the dice."""
 
+from collections.abc import Iterator
+
 from bench.evm import NO_SIGNATURE
 from tests.contracts.model.books import DISPUTED, ETH, OPEN, Channel, Params, Standing
 from tests.contracts.model.calls import Call
@@ -27,11 +29,22 @@ Act = tuple[bytes, Call]
 
 
 def _amount(dice: Dice, channel: Channel) -> int:
-    if min(channel.a, channel.b) < 0 and dice.one_in(3):
+    if min(channel.a, channel.b) < 0 and dice.one_in(2):
         return MAX_POT - channel.pot
     if dice.one_in(8):
         return dice.pick((0, MAX_POT, MAX_POT + 1, MAX_POT - channel.pot, MAX_POT + 1 - channel.pot, 2**255))
     return dice.pick((1_000, 500, 10**6, 7, 10**5))
+
+
+def first_deposits(scene: Scene, dice: Dice) -> Iterator[Act]:
+    """Most channels of a run are open from the start; those in the token with permits are not."""
+    tokens = scene.world.tokens
+    for params in scene.stage:
+        sender = params.a if params.a != tokens["hostile"] else params.b
+        for to_b, amount in enumerate(dice.pick(((1_000, 500), (10**6, 0), (0, 800), (0, 0)))):
+            if amount and params.asset != tokens["permit"]:
+                value_wei = amount if params.asset == ETH else 0
+                yield sender, Call("deposit", (params, to_b, amount), value_wei=value_wei)
 
 
 def deposit(scene: Scene, dice: Dice) -> Act:
@@ -83,23 +96,24 @@ def _net(dice: Dice, channel: Channel) -> int:
     return dice.pick((0, 50, -50, channel.a, -channel.b, channel.a // 2, channel.a + 1, 300))
 
 
-def close(scene: Scene, dice: Dice) -> Act:
+def close(scene: Scene, dice: Dice, sender: bytes = b"") -> Act:
     if dice.below(3) and not scene.any_in(DISPUTED):
         return deposit(scene, dice)
     params = scene.channel_in(dice, dice.pick((OPEN, DISPUTED)))
     _, channel = scene.world.books.channel(params)
-    sender, net, until_s = scene.sender(dice, params), _net(dice, channel), _until_s(scene, dice)
+    sender = sender or scene.sender(dice, params)
+    net, until_s = _net(dice, channel), _until_s(scene, dice)
     counter = channel.counter + (dice.pick((1, -1)) if dice.one_in(10) else 0)
     signatures = cosigned(scene, dice, params, CLOSE, (counter, net, until_s), sender)
     return sender, Call("close", (params, net, until_s, *signatures))
 
 
-def withdraw(scene: Scene, dice: Dice) -> Act:
+def withdraw(scene: Scene, dice: Dice, sender: bytes = b"") -> Act:
     if not dice.below(3):
         return challenge(scene, dice)
     params = scene.channel_in(dice, OPEN)
     _, channel = scene.world.books.channel(params)
-    sender, until_s = scene.sender(dice, params), _until_s(scene, dice)
+    sender, until_s = sender or scene.sender(dice, params), _until_s(scene, dice)
     to_a, to_b = dice.pick(
         (
             (max(channel.a, 0), 0),

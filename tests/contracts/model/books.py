@@ -38,7 +38,7 @@ class Params(NamedTuple):
         return self.config >> 216
 
     def id(self, domain: bytes) -> bytes:
-        return keccak(b"".join(map(word, self)) + domain)
+        return keccak(b"".join(word(part) for part in (self.a, self.b, self.asset, self.config)) + domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,9 @@ class Books:
 
     def restore(self, saved: Saved) -> None:
         """May be used once for each `save`."""
-        self.channels, self.disputes, self.credits, self.balances, *saved = saved
-        self.allowances, self.nonces, self.banned, self.habits, *saved = saved
-        self.registries.secrets, self.registries.prices, self.broken, self.locked = saved
+        self.channels, self.disputes, self.credits, self.balances = saved[:4]
+        self.allowances, self.nonces, self.banned, self.habits = saved[4:8]
+        self.registries.secrets, self.registries.prices, self.broken, self.locked = saved[8:]
 
     def channel(self, params: Params) -> tuple[bytes, Channel]:
         identity = params.id(self.domain)

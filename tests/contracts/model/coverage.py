@@ -179,7 +179,8 @@ def missing(fired: Counter[str]) -> list[str]:
 
 
 def table(fired: Counter[str]) -> str:
-    """How often each path was taken; what was not demanded stands at the end."""
-    demanded = (*paths(), *RULES)
-    rest = sorted(set(fired) - set(demanded))
-    return "\n".join(f"{fired[name]:8} {name}" for name in (*demanded, *rest))
+    """How often each path was taken, two to a line; what was not demanded is left out."""
+    cells = [f"{fired[name]:8} {name}" for name in (*paths(), *RULES)]
+    half = (len(cells) + 1) // 2
+    lines = zip(cells[:half], [*cells[half:], ""], strict=False)
+    return "\n".join(f"{left:72.72}{right}".rstrip() for left, right in lines)

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from eth.exceptions import InsufficientFunds
+from eth_utils.exceptions import ValidationError
 from vyper.cli.vyper_compile import compile_files
 from vyper.compiler.settings import OptimizationLevel, Settings
 
@@ -16,10 +18,9 @@ from tests.contracts.model.books import Refused
 from tests.contracts.model.money import CHAIN_ID
 from tests.contracts.model.signing import word
 
-if find_spec("pyrevm") is not None:
+HAS_REVM = find_spec("pyrevm") is not None
+if HAS_REVM:
     import pyrevm
-else:
-    pyrevm = None
 
 GAS = 5_000_000
 """Of one call: more than any needs here, and little enough that burning it is quick."""
@@ -124,6 +125,8 @@ class Pure:
         except Reverted as reverted:
             words = str(reverted)
             raise Refused("" if words in ENGINE_WORDS else words) from None
+        except (InsufficientFunds, ValidationError):  # no block could hold it
+            raise Refused("") from None
 
     def storage(self, address: bytes, slot: int) -> int:
         value: int = self._arena.ledger.get_storage(address, slot)
@@ -149,7 +152,7 @@ ENGINE_WORDS = ("execution reverted", "out of gas", "failed", "insufficient fund
 
 
 def best_engine() -> Engine:
-    return Pure() if pyrevm is None else Revm()
+    return Revm() if HAS_REVM else Pure()
 
 
 @cache

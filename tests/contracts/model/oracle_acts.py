@@ -58,7 +58,7 @@ def _identity(feed: Blob) -> bytes:
 
 
 def _ours(dice: Dice, feed: Blob, instant_s: int, price: int) -> Call:
-    domain, fields = PRICE_DOMAIN, [_identity(feed), instant_s, price]
+    domain, identity, signed_s, signed = PRICE_DOMAIN, _identity(feed), instant_s, price
     threshold = feed[62] if len(feed) >= 64 else 1
     signers = list(ORACLES[:threshold])
     flaw = dice.below(13) if dice.one_in(2) else 0
@@ -66,11 +66,11 @@ def _ours(dice: Dice, feed: Blob, instant_s: int, price: int) -> Call:
         case 1:
             domain = chain_domain("channeld price", 1, bytes(20))
         case 2:
-            fields[2] = price + 1  # another value is signed
+            signed = price + 1  # another value is signed
         case 3:
-            fields[1] = instant_s - 10  # at another instant
+            signed_s = instant_s - 10  # at another instant
         case 4:
-            fields[0] = feed_id(GOOD_FEEDS[2])  # for another feed
+            identity = feed_id(GOOD_FEEDS[2])  # for another feed
         case 5:
             signers.reverse()
         case 6:
@@ -83,7 +83,7 @@ def _ours(dice: Dice, feed: Blob, instant_s: int, price: int) -> Call:
             signers[-1:] = [ORACLES[-1]]
         case 10:
             signers = list(ORACLES[1 : threshold + 1])
-    digest = typed(domain, hash_struct(PRICE, *fields))
+    digest = typed(domain, hash_struct(PRICE, identity, signed_s, signed))
     proofs = [signed_by(dice, who, digest) if flaw == 11 else sign(who, digest) for who in signers]
     if flaw == 12:
         proofs[:1] = [NO_SIGNATURE]

@@ -4,14 +4,24 @@ from dataclasses import replace
 
 from bench.evm import NO_SIGNATURE
 from tests.contracts.model import acts
-from tests.contracts.model.books import OPEN, Refused
+from tests.contracts.model.books import ETH, OPEN, Habits, Refused
 from tests.contracts.model.calls import Blob, Call, selector
 from tests.contracts.model.engine import slot_in
 from tests.contracts.model.law import MAX_COUNTER
 from tests.contracts.model.scene import PREIMAGES, Dice, Scene
-from tests.contracts.model.world import CAST, Disagreement, mallory
+from tests.contracts.model.world import CAST, Disagreement, alice, mallory
 
-MAX_HOOK = 600
+HABITS = (
+    Habits("hostile"),
+    Habits("hostile", takes_fee=True),
+    Habits("hostile", lies=True),
+    Habits("hostile", answer=2),
+    Habits("hostile", answer=0),
+    Habits("hostile", burns=True),
+    Habits("hostile", silent_thief=True),
+)
+
+MAX_HOOK = 640
 """Bytes of calldata: a push has gas for no more than that."""
 
 
@@ -21,22 +31,11 @@ def token_habits(scene: Scene, dice: Dice) -> str:
     habits, owners = world.books.habits, [who.address for who in (*CAST, world.wallet)]
     match dice.below(4):
         case 0:
-            flags = dice.pick(
-                (
-                    {},
-                    {"takes_fee": True},
-                    {"lies": True},
-                    {"answer": 2},
-                    {"answer": 0},
-                    {"burns": True},
-                    {"silent_thief": True},
-                )
-            )
-            new = replace(habits[token], **{**BEHAVED, **flags})
+            new = replace(dice.pick(HABITS), hook=habits[token].hook)
             shown = (new.takes_fee, new.lies, new.answer, new.burns, new.silent_thief)
             world.habituate(token, Call("behave", tuple(map(int, shown))))
             habits[token] = new
-            return f"token: {flags}"
+            return f"token: {new}"
         case 1:
             who = dice.pick([*owners, world.court])
             banned = not world.books.banned.get((token, who), False)
@@ -50,13 +49,12 @@ def token_habits(scene: Scene, dice: Dice) -> str:
 def hook_token(scene: Scene, hook: Call | None) -> str:
     """What the hostile token does in the middle of each transfer from now on."""
     world, token = scene.world, scene.world.tokens["hostile"]
+    if hook and len(hook.data) > MAX_HOOK:
+        hook = None
     target, data = (world.court, hook.data) if hook else (bytes(20), b"")
     world.habituate(token, Call("call_back", (target, Blob(data))))
     world.books.habits[token] = replace(world.books.habits[token], hook=hook)
     return f"token: hook {hook and world.told(hook)}"
-
-
-BEHAVED = {"takes_fee": False, "lies": False, "answer": 1, "burns": False, "silent_thief": False}
 
 
 def _hook(scene: Scene, dice: Dice) -> Call | None:
@@ -76,20 +74,28 @@ def _hook(scene: Scene, dice: Dice) -> Call | None:
             call = guarded(scene, dice)
         case _:
             call = dice.pick(scene.history)[1] if scene.history else guarded(scene, dice)
-    call = replace(call, value_wei=0)
-    return call if len(call.data) <= MAX_HOOK else None
+    return replace(call, value_wei=0)
 
 
 def guarded(scene: Scene, dice: Dice) -> Call:
-    """A call that the lock refuses, whatever it says."""
+    """A call that the lock refuses; but for the lock some would be done."""
     params, token = dice.pick(scene.stage), scene.world.tokens["hostile"]
     signed = (scene.now_s + 1_000, NO_SIGNATURE, NO_SIGNATURE)
+    match dice.below(12):
+        case 0 | 1:
+            return acts.close(scene, dice, token)[1]
+        case 2:
+            return acts.withdraw(scene, dice, token)[1]
+        case 3 | 4:
+            return acts.settle(scene, dice)[1]
+        case 5:
+            return acts.settle_batch(scene, dice)[1]
     return dice.pick(
         (
-            Call("claim_credit", (token, token)),
-            Call("claim_credits", ([token], token)),
+            Call("claim_credit", (ETH, alice.address)),
+            Call("claim_credits", ([ETH], alice.address)),
             Call("close", (params, 0, *signed)),
-            Call("deposit", (params, 0, 1)),
+            Call("deposit", (params, 0, 0)),
             Call("deposit_with_permit", (params, 0, 1, *signed[:1], 27, bytes(32), bytes(32))),
             Call("settle", (params, 0, bytes(32))),
             Call("settle_batch", (token, token, [])),

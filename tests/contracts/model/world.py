@@ -196,8 +196,8 @@ class World:
             else:
                 found = engine.storage(asset, slot_in(self._cells[asset], owner))
             if found != value:
-                who = self.name_of(owner)
-                raise Disagreement(f"{who} has {found} of {self.name_of(asset)}, model: {value}")
+                names = f"{self.name_of(owner)} has {found} of {self.name_of(asset)}"
+                raise Disagreement(f"{names}, model: {value}")
         for asset, amount in owed.items():
             held = books.balance(asset, court)
             if held < amount and asset not in books.broken:
