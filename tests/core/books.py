@@ -67,7 +67,9 @@ def due_by_records(node: Node, prices: Prices, *, slept: bool = False) -> int:
     A payment under way counts as paid: its payee may take it at any time. Whoever `slept` over a deadline
     may have lost what was its own to collect, but never more than that.
     """
-    gains = [_gain(record, prices) for table in (Invoice, Payment, Trade) for record in records_of(node, table)]
+    gains = [
+        _gain(record, prices) for table in (Invoice, Payment, Trade) for record in records_of(node, table)
+    ]
     return sum(min(0, gain) if slept else gain for gain in gains)
 
 
@@ -116,6 +118,14 @@ def worst_case(town: Town, node: Node, prices: Prices) -> int:
             continue
         over = entry.state is not None and town.chain.now_s >= entry.expires_s
         states = [entry.state] if over and entry.state is not None else final_states(node, record)
+        closes = {
+            offer.net
+            for offer in node.closes
+            if offer.channel_id == record.channel_id
+            and offer.counter == entry.deposits.counter
+            and offer.until_s >= town.chain.now_s
+        }
+        states += [State(0, net) for net in closes]
         outcomes.append([_split(record, state, entry.deposits.a, entry.deposits.b) for state in states])
     worst: int | None = None
     for combination in product(*outcomes):

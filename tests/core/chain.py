@@ -19,8 +19,8 @@ from channeld.core.events import ChallengeSeen, CloseSeen, Event, PartialSettlem
 from channeld.core.payoff import group_payout
 from channeld.core.solvency import worst_case
 from channeld.core.world import PublishedPrice
-from channeld.wire.eip712 import claims_hash
-from tests.core.network import Network, Node
+from channeld.wire.eip712 import claims_hash, state_digest
+from tests.core.network import Network, Node, signature
 
 PERIOD_S = 3_600
 
@@ -81,9 +81,11 @@ class Chain:
                 self.register(preimage)
             case PublishPrice(price):
                 self.publish(price.feed, price.expiry_s, price.price)
-            case SubmitChallenge(channel_id, state, _):
+            case SubmitChallenge(channel_id, state, theirs):
+                self._require_signed(node, channel_id, state, theirs)
                 self.challenge(channel_id, state)
-            case SubmitResponse(channel_id, state, _):
+            case SubmitResponse(channel_id, state, theirs):
+                self._require_signed(node, channel_id, state, theirs)
                 self.respond(channel_id, state)
             case SubmitSettlement(channel_id, state, _):
                 self.settle(channel_id, state)
@@ -91,6 +93,11 @@ class Chain:
                 self.close(channel_id, net, until_s)
             case _:
                 pass
+
+    def _require_signed(self, node: Node, channel_id: bytes, state: State, theirs: bytes) -> None:
+        peer = node.channel(channel_id).counterparty
+        signed = theirs == signature(peer, state_digest(bytes(32), channel_id, state))
+        assert signed or state.version == 0, "no contract would take this signature"
 
     def register(self, preimage: bytes) -> None:
         hashlock = sha256(preimage).digest()

@@ -20,7 +20,7 @@ from channeld.core.events import (
     PeerDisconnected,
 )
 from channeld.core.identity import ETH, ChannelParams
-from channeld.core.messages import Message
+from channeld.core.messages import CloseOffer, Message
 from channeld.core.node import flush, harvest, step, wake_all
 from channeld.core.operations import Settle
 from channeld.wire.eip712 import claims_hash, state_digest
@@ -43,7 +43,7 @@ class Node:
     """One daemon without its outside: tables, the effects that it asked for, messages to send.
 
     `history` holds the records that are archived, `signed` every state that ever got its signature,
-    `settled_at` the prices at which it ever proposed to settle.
+    `settled_at` the prices at which it ever proposed to settle, `closes` the closes that it ever signed.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Node:
     history: dict[tuple[type[Record], bytes], Record] = field(default_factory=dict)
     signed: list[tuple[bytes, State]] = field(default_factory=list)
     settled_at: set[int] = field(default_factory=set)
+    closes: list[CloseOffer] = field(default_factory=list)
 
     @property
     def address(self) -> bytes:
@@ -116,6 +117,7 @@ class Node:
                 digest = state_digest(bytes(32), message.channel_id, state)
                 self.outbox.append((peer, replace(message, signature=signature(self.address, digest))))
             case SendClose(peer, offer):
+                self.closes.append(offer)
                 digest = close_bytes(offer.channel_id, offer.counter, offer.net, offer.until_s)
                 self.outbox.append((peer, replace(offer, signature=signature(self.address, digest))))
             case SendCopy(peer, copy):
@@ -140,6 +142,10 @@ class Node:
     def forget(self, peer_id: bytes) -> None:
         """What was not sent to a peer yet is lost with its connection."""
         self.outbox = deque(item for item in self.outbox if item[0] != peer_id)
+
+    def met(self, peer: "Node") -> None:
+        """A connection to a peer has begun."""
+        self.happen(PeerConnected(peer.node_id, peer.address))
 
     def lost(self, peer: "Node") -> None:
         """The connection to a peer is gone."""
@@ -192,7 +198,7 @@ class Network:
         """Both ends of a new connection speak; nothing is delivered yet."""
         for node, peer in ((self[one], self[other]), (self[other], self[one])):
             node.forget(peer.node_id)
-            node.happen(PeerConnected(peer.node_id, peer.address))
+            node.met(peer)
 
     def disconnect(self, one: str, other: str) -> None:
         """Everything in flight between the two is lost."""

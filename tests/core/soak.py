@@ -23,6 +23,11 @@ def examples(usual: int, steps: int) -> settings:
     )
 
 
+def unseen(usual: settings) -> settings:
+    """The same settings for another round, which lives other lives."""
+    return settings(usual, derandomize=False, database=None)
+
+
 class Fired:
     """Counts what a machine did, so that a test can say that nothing was left out."""
 
@@ -32,6 +37,9 @@ class Fired:
     def __call__(self, what: str) -> None:
         self.counts[what] += 1
 
+    def missing(self, *names: str) -> list[str]:
+        return [name for name in names if not self.counts[name]]
+
     def require(self, *names: str) -> None:
-        missing = [name for name in names if not self.counts[name]]
+        missing = self.missing(*names)
         assert not missing, f"never happened: {missing}; {dict(self.counts)}"

@@ -2,10 +2,13 @@
 
 import hashlib
 
+import pytest
+
 from channeld.core.channel import Phase
 from channeld.core.claims import OptionTerms, PayoffKind
 from channeld.core.draft import HubPolicy
 from channeld.core.effects import SubmitClose
+from channeld.core.errors import Rejected
 from channeld.core.events import (
     CloseRequested,
     InvoiceCreated,
@@ -13,6 +16,7 @@ from channeld.core.events import (
     PaymentRequested,
     PriceLearnt,
     QuoteGiven,
+    SettlementRequested,
 )
 from channeld.core.messages import Deliver, ForwardTo, WriteOption
 from channeld.core.records import (
@@ -195,3 +199,21 @@ def test_a_payment_that_nobody_answers_expires_and_comes_back():
     network.pass_time(900)
     assert network.balances(ab) == {"alice": 1_000, "bob": 1_000}
     assert open_claims(network, ab) == []
+
+
+def test_a_settlement_is_refused_before_the_price_and_asked_for_after_it():
+    network = Network("alice", "bob", "carol")
+    ab = network.open("alice", "bob", 1_000, 1_000)
+    bc = network.open("bob", "carol", 1_000, 1_000)
+    leg = OptionLeg(call(), 1)
+    buy_through(network, leg, ab, bc)
+    asked = SettlementRequested(ab, FEED, leg.terms.expiry_s)
+    with pytest.raises(Rejected, match="nothing to settle yet"):
+        network["alice"].happen(asked)
+    for node in network.nodes.values():
+        node.tables.now_s = node.tables.confirmed_s = leg.terms.expiry_s + 1
+        node.tables.signed_prices[FEED, leg.terms.expiry_s] = 4_400 * 10**8
+    network["alice"].happen(asked)
+    network.run()
+    assert network.balances(ab) == {"alice": 945 + 400, "bob": 1_055 - 400}
+    assert open_claims(network, ab) == [] and len(open_claims(network, bc)) == 1
