@@ -56,6 +56,7 @@ STORIES = (
     "test_withdrawing",
     "test_tower_permits",
     "test_permit_deposits",
+    "test_locks",
     "test_secrets",
     "test_digests",
     "test_valuation",
