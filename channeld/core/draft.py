@@ -4,7 +4,7 @@ A step reads through a `Draft` and writes into it; the node's `Tables` change on
 step is done. Raised therefore means that nothing changed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from channeld.core.records import (
     Forward,
     Invoice,
     Payment,
+    PaymentStatus,
     Quote,
     Secret,
     SignedPriceRecord,
@@ -92,7 +93,9 @@ class Tables:
     after the events of each confirmed block. While the chain's clock and ours disagree (`clock_trusted`
     is False) no new risk is taken. What follows from the records (`refs_of_hash`), belongs to a
     connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong
-    time) or lives for seconds (`quotes`) is not durable.
+    time) or lives for seconds (`quotes`) is not durable. `paid` knows the hashes of payments that succeeded
+    (history), except those of the present turn, which are in `just_paid` until whoever makes them durable
+    clears it.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -112,6 +115,8 @@ class Tables:
     refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
     quotes: dict[bytes, Quote] = field(default_factory=dict)
     dirty: set[bytes] = field(default_factory=set)
+    paid: Container[bytes] = frozenset()
+    just_paid: set[bytes] = field(default_factory=set)
 
     def channels(self) -> Iterator[Channel]:
         for record in self.records[Channel].values():
@@ -130,6 +135,8 @@ class Tables:
                 self.dirty.add(key)
             elif isinstance(record, SignedPriceRecord):
                 self.signed_prices[record.feed, record.expiry_s] = record.price
+            elif isinstance(record, Payment) and record.status is PaymentStatus.SUCCEEDED:
+                self.just_paid.add(record.hashlock)
         self.refs_of_hash.update(draft.refs)
         for hashlock, refs in draft.refs.items():
             if not refs:

@@ -41,9 +41,14 @@ def require_ready(draft: Draft, channel_id: bytes) -> Channel:
 
 
 def request_payment(draft: Draft, event: PaymentRequested) -> None:
-    """Offer a payment along a chosen route. Raises Rejected if it is under way already."""
+    """Offer a payment along a chosen route. Raises Rejected if it is under way or was made already.
+
+    Also if it succeeded a moment ago: a second offer under a known secret is any hub's to take.
+    """
     if draft.get(Payment, event.hashlock) is not None:
         raise Rejected(f"a payment with hash {event.hashlock.hex()} is already under way")
+    if event.hashlock in draft.tables.just_paid or event.hashlock in draft.tables.paid:
+        raise Rejected(f"the invoice {event.hashlock.hex()} is paid already")
     known = draft.get(Secret, event.hashlock) is not None or draft.get(Trade, event.hashlock) is not None
     # Whoever knows the secret collects: a payment under a hash that is not the payee's alone is lost.
     if known or event.hashlock in draft.world.registered_s:

@@ -36,6 +36,7 @@ from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds, follow_prices
 from channeld.daemon.funding import Funding
 from channeld.daemon.gossip import Gossip
+from channeld.daemon.history import PaymentsMade
 from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
@@ -219,6 +220,7 @@ class _Builder:
             ),
             registered_s=secrets,
             published=prices,
+            paid=PaymentsMade(self._journal),
         )
         waiters = Waiters()
         acting: list[Callable[[Effect], None]] = []

@@ -134,6 +134,7 @@ class Engine:
             self._commit(flush(self.tables, self.tables.dirty.pop(), self._tools), drafts)
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
         self.journal.commit([*_rows(drafts), *writes])
+        self.tables.just_paid.clear()  # from here on the journal knows
         for draft in drafts:
             for effect in draft.effects:
                 self._run(effect)

@@ -1,16 +1,29 @@
-"""Lists of what was: live records and archived ones, newest first, a page at a time."""
+"""What was: live records and archived ones, newest first, a page at a time; what must not happen twice."""
 
+from collections.abc import Container
 from typing import TypeVar
 
 from channeld.adapters.journal.records import Journal
 from channeld.api.commands import Page
 from channeld.core.errors import Rejected
-from channeld.core.records import Invoice, Payment, Trade
+from channeld.core.records import Invoice, Payment, PaymentStatus, Trade
 from channeld.wire.records import decode_record
 
 MAX_PAGE = 1_000
 
 T = TypeVar("T", Invoice, Payment, Trade)
+
+
+class PaymentsMade(Container[bytes]):
+    """The hashes of the payments that succeeded, looked up on disk."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def __contains__(self, hashlock: object) -> bool:
+        assert isinstance(hashlock, bytes)
+        row = self._journal.get("payment_done", hashlock)
+        return row is not None and _typed("payment", row, Payment).status is PaymentStatus.SUCCEEDED
 
 
 def page_of(
