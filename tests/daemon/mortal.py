@@ -74,11 +74,15 @@ def live(config: Config, key: bytes, countdown: Any, speech: Connection) -> None
 
 @dataclass(slots=True)
 class Mortal:
-    """A daemon that is killed again and again, and starts again on the same directory."""
+    """A daemon that is killed again and again, and starts again on the same directory.
+
+    `relapses`: after how many writes the coming lives end, the next one last.
+    """
 
     config: Config
     key: bytes
     deaths: list[tuple[str, ...]] = field(default_factory=list)
+    relapses: list[int] = field(default_factory=list)
     # Without a lock: whoever dies with it would take it along.
     _countdown: Any = field(default_factory=lambda: _context.RawValue("l", 0))
     _process: ForkServerProcess | None = None
@@ -147,6 +151,7 @@ class Mortal:
     async def live_again_and_again(self) -> None:
         """After each death another life, until this is cancelled or a life ends without being killed."""
         while self.exit_code != 0:
+            self.die_after(self.relapses.pop() if self.relapses else 0)
             await self.start()
             await self.ended()
 

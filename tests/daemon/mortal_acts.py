@@ -102,10 +102,17 @@ def buys(buyer: str, writer: str) -> Act:
     async def play(life: Life, _: None) -> None:
         strike_usd = STRIKE_USD + len(life.victim.deaths)
         await bought(life, buyer, writer, life.far_s, strike_usd)
-        life.earn(writer, buyer, max(0, min(SETTLED_AT_USD - strike_usd, CAPPED_USD)) * USD)
-        for name in NAMES:
-            held = [p for p in await life[name].positions() if f"-{strike_usd}-" in p.name]
-            assert len(held) == (2 if name == "bob" else 1)
+        payoff = max(0, min(SETTLED_AT_USD - strike_usd, CAPPED_USD)) * USD
+        life.open_interest.append((writer, buyer, payoff))
+
+        async def everywhere() -> bool:
+            counts = []
+            for name in NAMES:
+                held = [p for p in await life[name].positions() if f"-{strike_usd}-" in p.name]
+                counts.append(len(held))
+            return counts == [1, 2, 1]
+
+        await until(everywhere)
 
     return Act(f"{buyer} buys from {writer}", play, nothing)
 
@@ -121,6 +128,8 @@ def everything_expires() -> Act:
             return not any([await life[name].positions() for name in NAMES])
 
         await until(gone)
+        while life.open_interest:
+            life.earn(*life.open_interest.pop())
 
     return Act("everything expires", play, nothing)
 

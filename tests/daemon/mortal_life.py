@@ -14,7 +14,7 @@ from channeld.api.commands import ChannelInfo
 from channeld.core.errors import OperationalError, Rejected
 from tests.daemon.cluster import Cluster
 from tests.daemon.mortal import Mortal
-from tests.daemon.town import STAKE, is_quiet
+from tests.daemon.town import PURSE, STAKE, is_quiet
 
 NAMES = ("alice", "bob", "carol")
 
@@ -39,7 +39,8 @@ MOST_WRITES = 60
 @dataclass
 class Life:
     """`earned` is what each of them must own in the end beside what they began with, in USD's smallest unit;
-    `far_s` an expiry that no story reaches by the way."""
+    `far_s` is an expiry that no story reaches by the way, and `open_interest` (from, to, amount) what will be
+    due then."""
 
     net: Cluster
     mortal: str
@@ -47,6 +48,7 @@ class Life:
     ab: bytes = b""
     bc: bytes = b""
     far_s: int = 0
+    open_interest: list[tuple[str, str, int]] = field(default_factory=list)
     earned: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
 
     def __getitem__(self, name: str):
@@ -100,16 +102,40 @@ class Life:
         for write in range(1, MOST_WRITES):
             prepared = await act.prepare(self)
             deaths = len(self.victim.deaths)
+            # Every other time it dies once more while it recovers.
+            self.victim.relapses[:] = [write // 2] if write % 2 == 0 else []
             self.victim.die_after(write)
             try:
                 await act.play(self, prepared)
                 await self.settled()
             except AssertionError as failure:
                 raise AssertionError(f"{act.name}, write {write}: {self.story()}") from failure
+            self.victim.relapses.clear()
+            self.victim.die_after(0)
             if len(self.victim.deaths) == deaths:
-                self.victim.die_after(0)
                 return write - 1
         raise AssertionError(f"{act.name} has more than {MOST_WRITES} writes")
+
+    async def balances_are_right(self) -> None:
+        """Every unit is where the acts have put it, on chain or in a channel."""
+        found = {}
+        for name in NAMES:
+            inside = sum(info.ours for info in await self[name].channels(closed=False))
+            found[name] = await self.net.dollars(name) + inside - PURSE
+        if found != self.earned:
+            raise AssertionError(f"{found} instead of {self.earned}: {self.story()}\n{await self.ledger()}")
+
+    async def ledger(self) -> str:
+        """What everybody says that he paid and got."""
+        told = []
+        for name in NAMES:
+            for payment in (await self[name].payments(None, 50))[0]:
+                told.append(f"{name} paid {payment.hashlock.hex()[:8]} {payment.amount} {payment.status}")
+            for invoice in (await self[name].invoices(None, 50))[0]:
+                told.append(f"{name} got {invoice.hashlock.hex()[:8]} {invoice.received} {invoice.status}")
+            for trade in (await self[name].trades(None, 50))[0]:
+                told.append(f"{name} {trade.role} {trade.name} {trade.premium}+{trade.fee} {trade.status}")
+        return "\n".join(told)
 
     def story(self) -> str:
         """For whoever must find out what went wrong."""
