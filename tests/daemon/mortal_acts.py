@@ -43,9 +43,20 @@ def pays(payer: str, payee: str, amount: int) -> Act:
         await insist(invoiced)
         await insist(paid)
         await insist(booked)
-        life.earn(payer, payee, amount, (await life[payer].payment(made[-1].hashlock)).fee)
+        life.earn(payer, payee, amount, await fee_of(life, payer, made[-1].hashlock))
 
     return Act(f"{payer} pays {payee}", play, nothing)
+
+
+async def fee_of(life: Life, payer: str, hashlock: bytes) -> int:
+    fees: list[int] = []
+
+    async def told() -> bool:
+        fees.append((await life[payer].payment(hashlock)).fee)
+        return True
+
+    await insist(told)
+    return fees[-1]
 
 
 def is_refused(payer: str, payee: str, third: str, amount: int) -> Act:
@@ -193,8 +204,10 @@ async def between(life: Life, name: str, other: str) -> list[ChannelInfo]:
 def opens(name: str, other: str) -> Act:
     """A channel is opened and closed again together."""
 
-    async def play(life: Life, _: None) -> None:
-        known = {info.channel_id for info in await between(life, name, other)}
+    async def prepare(life: Life) -> set[bytes]:
+        return {info.channel_id for info in await between(life, name, other)}
+
+    async def play(life: Life, known: set[bytes]) -> None:
         fresh: list[bytes] = []
 
         async def opened() -> bool:
@@ -209,7 +222,7 @@ def opens(name: str, other: str) -> Act:
         for channel in fresh:
             await closed_together(life, name, channel)
 
-    return Act(f"{name} opens a channel", play, nothing)
+    return Act(f"{name} opens a channel", play, prepare)
 
 
 async def closed_together(life: Life, name: str, channel: bytes) -> None:
@@ -319,6 +332,6 @@ def leaves_with_a_secret(name: str, payer: str, amount: int) -> Act:
         life.net.undeafen("bob")
         life.net.reach(life.net.now_s + 600)
         await settled_on_chain(life, channel, name, "bob")
-        life.earn(payer, name, amount, (await life[payer].payment(hashlock)).fee)
+        life.earn(payer, name, amount, await fee_of(life, payer, hashlock))
 
     return Act(f"{name} leaves bob with a secret", play, prepare)

@@ -112,6 +112,7 @@ class Life:
                 raise AssertionError(f"{act.name}, write {write}: {self.story()}") from failure
             self.victim.relapses.clear()
             self.victim.die_after(0)
+            await self.settled()
             if len(self.victim.deaths) == deaths:
                 return write - 1
         raise AssertionError(f"{act.name} has more than {MOST_WRITES} writes")
