@@ -105,6 +105,7 @@ class Books:
     now_s: int = 0
     salt: bytes = bytes(32)
     locked: bool = False
+    hook_worked: bool = False  # what became of the hostile token's last call
     channels: dict[bytes, Channel] = field(default_factory=dict)
     disputes: dict[bytes, Standing] = field(default_factory=dict)
     registries: Registries = field(default_factory=Registries)
@@ -128,13 +129,15 @@ class Books:
             *(dict(book) for book in (known.secrets, known.prices)),
             set(self.broken),
             self.locked,
+            self.hook_worked,
         )
 
     def restore(self, saved: Saved) -> None:
         """May be used once for each `save`."""
         self.channels, self.disputes, self.credits, self.balances = saved[:4]
         self.allowances, self.nonces, self.banned, self.habits = saved[4:8]
-        self.registries.secrets, self.registries.prices, self.broken, self.locked = saved[8:]
+        self.registries.secrets, self.registries.prices, self.broken = saved[8:11]
+        self.locked, self.hook_worked = saved[11:]
 
     def channel(self, params: Params) -> tuple[bytes, Channel]:
         identity = params.id(self.domain)

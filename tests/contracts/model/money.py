@@ -45,8 +45,10 @@ def _hostile(books: Books, asset: bytes, sender: bytes, to: bytes, amount: int) 
         try:
             assert books.execute is not None
             books.execute(books, asset, habits.hook)
+            books.hook_worked = True
             books.fired[f"hook: {habits.hook.name} got in"] += 1
         except Refused as refused:
+            books.hook_worked = False
             books.fired[f"hook: {habits.hook.name} refused: {refused.path}"] += 1
     if habits.lies:
         return 0

@@ -46,6 +46,7 @@ class World:
     assets: dict[bytes, bytes] = field(default_factory=dict)  # channel id => asset
     slots: dict[str, int] = field(default_factory=dict)
     _cells: dict[bytes, int] = field(default_factory=dict)  # token => slot of its balances
+    _hook_slot: int = 0
 
     def __post_init__(self) -> None:
         engine = self.engine
@@ -58,6 +59,7 @@ class World:
             artifact = erc20_test_token() if kind == "plain" else build.hostile(source)
             self.tokens[kind] = engine.deploy(artifact)
             self._cells[self.tokens[kind]] = slots_of(path)["balanceOf"]
+        self._hook_slot = slots_of(HOSTILE / "hostile_token.vy")["hook_worked"]
         for who in CAST:
             engine.fund(who.address, PURSE)
         engine.fund(self.wallet.address, PURSE)
@@ -198,6 +200,8 @@ class World:
             if found != value:
                 names = f"{self.name_of(owner)} has {found} of {self.name_of(asset)}"
                 raise Disagreement(f"{names}, model: {value}")
+        if bool(engine.storage(self.tokens["hostile"], self._hook_slot)) != books.hook_worked:
+            raise Disagreement(f"the call inside a transfer; model: {books.hook_worked}")
         for asset, amount in owed.items():
             held = books.balance(asset, court)
             if held < amount and asset not in books.broken:
