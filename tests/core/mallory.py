@@ -68,6 +68,13 @@ class Mallory:
         self.hashes: list[bytes] = [hash_of(secret) for secret in SECRETS]
         self._effects_seen = 0
 
+    def fresh(self) -> bytes:
+        """A secret that she has just made up."""
+        preimage = sha256(f"mallory {len(self.hashes)} {len(self.secrets)}".encode()).digest()
+        self.secrets.append(preimage)
+        self.hashes.append(hash_of(preimage))
+        return preimage
+
     def view(self, channel_id: bytes) -> Channel:
         """Bob's own record: nothing of it is a secret to somebody who may guess."""
         return self.bob.channel(channel_id)

@@ -22,7 +22,7 @@ from channeld.core.messages import (
     WriteOption,
 )
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
-from channeld.core.records import Forward, Invoice
+from channeld.core.records import Forward, Invoice, OptionLeg
 from channeld.core.solvency import require_solvent
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices, due_by_records, worst_case
@@ -60,7 +60,7 @@ class BobAmongThieves(RuleBasedStateMachine):
         """Mostly right: on a state that bob signed, of the version that follows from it."""
         channel_id = self._channel(data, ready=True)
         channel = self.mallory.view(channel_id)
-        current = channel.theirs if channel.theirs.version > channel.mine.version else channel.mine
+        current = self._current(channel_id)
         parent = data.draw(st.sampled_from([current, current, current, channel.mine, channel.theirs]))
         operations = [self._operation(data, channel_id, parent, number) for number in range(count)]
         if self._chance(data, 5):
@@ -72,7 +72,7 @@ class BobAmongThieves(RuleBasedStateMachine):
         """Everything of one kind that she may do: so that the stories go far."""
         channel_id = self._channel(data, ready=True)
         channel = self.mallory.view(channel_id)
-        parent = channel.theirs if channel.theirs.version > channel.mine.version else channel.mine
+        parent = self._current(channel_id)
         known = {hash_of(secret): secret for secret in self.mallory.secrets}
         owed = [claim for claim in parent.claims.values() if claim.payer is channel.me and claim.hashlock]
         wishes: list[Operation] = []
@@ -116,6 +116,40 @@ class BobAmongThieves(RuleBasedStateMachine):
             update = self.mallory.spoil(update)
         self.mallory.say(channel_id, update)
         self.fired("nonsense")
+
+    @rule(data=st.data(), stages=st.integers(1, 5), leg=st.sampled_from([None, *LEGS]))
+    def use_bob(self, data: st.DataObject, stages: int, leg: OptionLeg | None) -> None:
+        """A payment or a trade through bob as honest nodes make it, up to some point."""
+        first = self._channel(data)
+        second = self._onward(first)
+        for channel_id in (first, second):
+            if not self.mallory.is_on(channel_id):
+                self.mallory.call(channel_id)
+        preimage = self.mallory.fresh()
+        hashlock, deadline_s = hash_of(preimage), self.bob.tables.now_s + 600
+        amount = 50 if leg is None else MARKS[LEGS.index(leg)]
+        inner = encode_instruction(WriteOption(bytes(16)))
+        packet = encode_instruction(ForwardTo(second, amount, deadline_s, inner, leg))
+        for stage, channel_id in enumerate((first, second, first, second)[:stages]):
+            parent = self._current(channel_id)
+            next_id = self.mallory.next_id(channel_id, parent)
+            offered = [
+                Fulfil(claim.claim_id, preimage)
+                for claim in parent.claims.values()
+                if claim.hashlock == hashlock and claim.payer is self.mallory.view(channel_id).me
+            ]
+            operations: list[Operation] = list(offered)
+            if stage == 0:
+                operations = [Add(Claim(next_id, amount + FEE, hashlock, deadline_s), packet)]
+            elif stage == 1 and leg is not None:
+                operations = [Add(Claim(next_id, leg.size, hashlock, deadline_s, leg.terms), b"")]
+            operations = self.mallory.legal_among(channel_id, parent, operations)
+            if operations:
+                self._say_update(channel_id, self.mallory.update(channel_id, parent, operations), "used bob")
+
+    def _current(self, channel_id: bytes) -> State:
+        channel = self.mallory.view(channel_id)
+        return channel.theirs if channel.theirs.version > channel.mine.version else channel.mine
 
     def _say_update(self, channel_id: bytes, update: Update, what: str) -> None:
         on = self.mallory.is_on(channel_id)
@@ -162,7 +196,12 @@ class BobAmongThieves(RuleBasedStateMachine):
         return self.bob.tables.now_s + data.draw(st.sampled_from(usual))
 
     def _hash(self, data: st.DataObject) -> bytes:
-        return data.draw(st.sampled_from(self.mallory.hashes[:4] + self.mallory.hashes[-3:]))
+        """One that is used again and again, one that came up lately, or a new one."""
+        which = data.draw(st.integers(0, 7))
+        if which > 5:
+            return hash_of(self.mallory.fresh())
+        pool = self.mallory.hashes[:2] + self.mallory.hashes[-3:]
+        return pool[which % len(pool)]
 
     def _add(
         self, channel_id: bytes, parent: State, number: int, claim: tuple[int, bytes, int], packet: bytes
@@ -344,8 +383,10 @@ class BobAmongThieves(RuleBasedStateMachine):
 
     # --- what happens on chain --------------------------------------------------------------------------
 
-    @rule(data=st.data())
-    def register_secret(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), lucky=st.integers(0, 3))
+    def register_secret(self, data: st.DataObject, lucky: int) -> None:
+        if lucky:
+            return
         self.town.chain.register(data.draw(st.sampled_from(self.mallory.secrets)))
         self._turn()
         self.fired("registered a secret")
