@@ -23,7 +23,7 @@ from channeld.core.records import Forward, ForwardStatus, Payment, Secret, Trade
 from channeld.core.solvency import require_solvent
 from tests.core.books import Prices, due_by_records, fees_earned, prices_now, worst_case
 from tests.core.network import T0_S, Node
-from tests.core.soak import Fired, examples, unseen
+from tests.core.soak import SOAK, Fired, examples, unseen
 from tests.core.town import EXPIRY_S, GRACE_S, LEGS, PRICE, Town
 
 AMOUNTS = st.sampled_from([1, 7, 90, 400, 1_100, 2_900, 5_000])
@@ -362,9 +362,11 @@ ALWAYS = (
 )
 
 
-MORE_ROUNDS = 10
-"""Which lives the first round lives depends on versions of Python and Hypothesis: others follow, at
-random, until everything has happened once."""
+MORE_ROUNDS = 10 if SOAK != 1 else 0
+"""The usual round is the same everywhere; a soak lives other lives until everything has happened once."""
+
+RARE = () if SOAK != 1 else ("cooperative close", "secret registered")
+"""What sixty lives of two nodes may leave out; three nodes meet it, and a soak of two."""
 
 
 @pytest.mark.parametrize(
@@ -377,11 +379,12 @@ random, until everything has happened once."""
 def test_everything_that_can_happen_has_happened(machine: type[HonestNetwork], more: tuple[str, ...]) -> None:
     if not machine.fired.counts:
         pytest.skip("the machine itself was not selected")
+    wanted = [name for name in (*ALWAYS, *more) if more or name not in RARE]
     for _ in range(MORE_ROUNDS):
-        if not machine.fired.missing(*ALWAYS, *more):
+        if not machine.fired.missing(*wanted):
             break
         run_state_machine_as_test(machine, settings=unseen(machine.TestCase.settings))
-    machine.fired.require(*ALWAYS, *more)
+    machine.fired.require(*wanted)
 
 
 def test_options_stand_in_the_books_at_what_they_pay() -> None:
