@@ -17,8 +17,9 @@ class ChainClock:
     seen_at_s: float = 0.0
 
     def head_seen(self, timestamp_s: int) -> None:
-        """A block arrived; the chain's time never goes back, also not in a reorganisation."""
-        if timestamp_s >= self.head_s:
+        """A block arrived, or is still the newest; the chain's time never goes back, also not in a
+        reorganisation."""
+        if timestamp_s > self.head_s:
             self.head_s = timestamp_s
             self.seen_at_s = time.monotonic()
 

@@ -97,6 +97,15 @@ class Cluster:
             feed=(replace(self.feed, urls=(self.oracle.url,)),),
         )
 
+    async def chain_goes_away(self) -> None:
+        """The Ethereum node answers nobody any more."""
+        await self.chain.close()
+
+    async def chain_returns(self) -> None:
+        """The same chain, at the same address."""
+        settings = replace(self.chain.chain.settings, port=self.chain.port)
+        self.chain = await serve(settings)
+
     async def start(self, name: str) -> Daemon:
         """Start a daemon (again) on its own directory."""
         life = AsyncExitStack()
@@ -217,8 +226,7 @@ async def cluster(
     A story that ends well must have conserved all money: what everybody owned at the beginning.
     """
     async with AsyncExitStack() as stack:
-        chain = await serve(DevChainSettings(port=0))
-        stack.push_async_callback(chain.close)
+        chain = await serve(DevChainSettings(port=0, state_path=directory / "chain.state"))
         rpc = await stack.enter_async_context(RpcClient(RpcSettings(f"http://127.0.0.1:{chain.port}")))
         deployer = Signer(development_account("0").key)
         fast = TransactionSettings(poll_s=0.02)
@@ -240,6 +248,7 @@ async def cluster(
         stack.push_async_callback(oracle.close)
         made = Cluster(chain, rpc, oracle, rules, contract, token, feed, directory, stack, names)
         made.clock_skew_limit_s = clock_skew_limit_s
+        stack.push_async_callback(made.chain_goes_away)
         made.beginning = await made.totals()
         try:
             for name in names if running is None else running:

@@ -106,6 +106,11 @@ class Mortal:
         return self._process is not None and self._process.is_alive()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None and self._process.pid is not None
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         return None if self._process is None else self._process.exitcode
 

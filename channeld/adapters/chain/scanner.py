@@ -138,17 +138,21 @@ class Scanner:
         again at the next poll.
         """
         place = _Place(checkpoint)
+        lost = False
         while True:
             behind = False
             try:
                 items, behind = await self._round(place)
+                if lost and not items and place.top is not None:
+                    items = [_head_seen(place.top)]  # the node is back, and nothing has happened meanwhile
+                lost = False
             except (ReorganisedTooDeep, ChainMoved) as error:
                 if isinstance(error, ReorganisedTooDeep):
                     raise
                 items = []
                 log.info("%s", error)
             except OperationalError as error:
-                items = [NodeLost(str(error))]
+                items, lost = [NodeLost(str(error))], True
             for item in items:
                 yield item
             if not behind:
