@@ -77,20 +77,24 @@ class Network:
 
     def chain_time_s(self) -> int:
         """The chain's clock: that of a block mined now."""
-        return int(self.advance(0)["block_time_s"])
+        return self._advance("0")
 
-    def advance(self, seconds: int) -> dict[str, Any]:
-        """Move the chain's clock; only a development chain can do that."""
-        document: dict[str, Any] = self.stage.cli(
-            "chain", "advance", str(seconds), "--rpc", self.stage.rpc_url
-        )
-        return document
+    def advance(self, seconds: int) -> None:
+        """Move the chain's clock ahead of its newest block; only a development chain can do that."""
+        self.advance_to(self.chain_time_s() + seconds)
 
     def advance_to(self, at_s: int) -> None:
-        """Move the chain's clock to `at_s` unless it is later already."""
-        now_s = self.chain_time_s()
-        if now_s < at_s:
-            self.advance(at_s - now_s)
+        """Move the chain's clock to `at_s` unless it is later already.
+
+        To an instant and not by a difference: blocks mined in one second of the wall's clock stand ahead
+        of it, and a difference would be lost to that.
+        """
+        if self.chain_time_s() < at_s:
+            self._advance("--to", str(at_s))
+
+    def _advance(self, *arguments: str) -> int:
+        block = self.stage.cli("chain", "advance", *arguments, "--rpc", self.stage.rpc_url)
+        return int(block["block_time_s"])
 
     def block_number(self) -> int:
         """The newest block that alice's daemon has seen."""
