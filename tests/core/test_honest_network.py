@@ -23,7 +23,7 @@ from channeld.core.records import Forward, ForwardStatus, Payment, Secret, Trade
 from channeld.core.solvency import require_solvent
 from tests.core.books import Prices, due_by_records, fees_earned, prices_now, worst_case
 from tests.core.network import T0_S, Node
-from tests.core.soak import SOAK, Fired, examples, unseen
+from tests.core.soak import Fired, examples, unseen
 from tests.core.town import EXPIRY_S, GRACE_S, LEGS, PRICE, Town
 
 AMOUNTS = st.sampled_from([1, 7, 90, 400, 1_100, 2_900, 5_000])
@@ -272,6 +272,7 @@ class HonestNetwork(RuleBasedStateMachine):
         self._heal(EXPIRY_S + 120, learn=False)
         self._heal(EXPIRY_S + GRACE_S + 7_200 + 3_600, learn=True)
         self.nobody_is_accused()
+        self.an_answer_goes_back_only_when_it_is_final()
         self._everything_is_resolved()
         self._books_agree()
 
@@ -362,11 +363,8 @@ ALWAYS = (
 )
 
 
-MORE_ROUNDS = 10 if SOAK != 1 else 0
-"""The usual round is the same everywhere; a soak lives other lives until everything has happened once."""
-
-RARE = () if SOAK != 1 else ("cooperative close", "secret registered")
-"""What the usual round may leave out; a soak may not, and `test_stories` tells of both."""
+MORE_ROUNDS = 10
+"""A round that left something out is followed by others, which live other lives."""
 
 
 @pytest.mark.parametrize(
@@ -379,7 +377,7 @@ RARE = () if SOAK != 1 else ("cooperative close", "secret registered")
 def test_everything_that_can_happen_has_happened(machine: type[HonestNetwork], more: tuple[str, ...]) -> None:
     if not machine.fired.counts:
         pytest.skip("the machine itself was not selected")
-    wanted = [name for name in (*ALWAYS, *more) if name not in RARE]
+    wanted = (*ALWAYS, *more)
     for _ in range(MORE_ROUNDS):
         if not machine.fired.missing(*wanted):
             break
