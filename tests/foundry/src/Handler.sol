@@ -94,40 +94,49 @@ contract Handler is Registering {
     function anger(uint256 seed) external {
         Dice memory d = step(seed);
         count("anger");
-        (address hook, bytes memory data) = intrusion(d);
-        if (d.oneIn(2)) {
-            MoodyToken.Mood mood = MoodyToken.Mood(d.oneIn(3) ? 0 : d.roll(9));
-            moody.behave(mood, cast[d.roll(CAST)], hook, data);
+        bool ofToken = d.oneIn(2);
+        bytes memory data = intrusion(d, ofToken);
+        bool calls = d.oneIn(3);
+        if (ofToken) {
+            MoodyToken.Mood mood = calls ? MoodyToken.Mood.CallsBack : MoodyToken.Mood(d.roll(9));
+            moody.behave(mood, cast[d.roll(CAST)], address(court), data);
         } else {
-            Trickster.Mood mood = Trickster.Mood(d.oneIn(3) ? 0 : d.roll(4));
-            trickster().behave(mood, hook, data);
+            Trickster.Mood mood = calls ? Trickster.Mood.CallsBack : Trickster.Mood(d.roll(4));
+            trickster().behave(mood, address(court), data);
         }
     }
 
     /// A call that would succeed by itself, and must not from within another.
-    function intrusion(Dice memory d) private returns (address, bytes memory data) {
-        Channel storage c = channels[pick(d, Status.Open)];
-        uint256 shape = d.roll(6);
+    function intrusion(Dice memory d, bool ofToken) private returns (bytes memory) {
+        uint256 shape = d.roll(9);
+        Channel storage c = channels[pick(d, shape > 3 ? Status.Disputed : Status.Open)];
         uint40 until = uint40(nowS + 1_000_000);
-        if (shape == 0) {
-            data = abi.encodeCall(Adjudicator.deposit, (c.p, false, 7));
-        } else if (shape == 1) {
-            bytes32 digest = Digests.close(domain, c.id, c.counter, 0, until);
-            data = abi.encodeCall(Adjudicator.close, (c.p, 0, until, sign(c.a, digest), sign(c.b, digest)));
-        } else if (shape == 2) {
-            bytes32 digest = Digests.withdraw(domain, c.id, c.counter, 1, 0, until);
-            data = abi.encodeCall(
-                Adjudicator.withdraw, (c.p, 1, 0, until, sign(c.a, digest), sign(c.b, digest))
-            );
-        } else if (shape == 3) {
-            c = channels[pick(d, Status.Disputed)];
-            data = abi.encodeCall(Adjudicator.settle, (c.p, c.net, c.salt));
-        } else if (shape == 4) {
-            data = abi.encodeCall(Adjudicator.settle_batch, (cast[0], address(0), new Exit[](0)));
-        } else {
-            data = abi.encodeCall(Adjudicator.claim_credits, (new address[](0), cast[0]));
+        if (shape < 2) {
+            for (uint256 i = 0; i < 8 && ofToken && c.asset != 2; i++) {
+                c = channels[pick(d, Status.Open)];
+            }
+            if (shape == 0) return abi.encodeCall(Adjudicator.deposit, (c.p, false, 7));
+            return abi.encodeCall(Adjudicator.deposit_with_permit, (c.p, false, 7, 0, 27, 0, 0));
         }
-        return (address(court), data);
+        if (shape == 2) {
+            bytes32 digest = Digests.close(domain, c.id, c.counter, 0, until);
+            return abi.encodeCall(Adjudicator.close, (c.p, 0, until, sign(c.a, digest), sign(c.b, digest)));
+        }
+        if (shape == 3) {
+            bytes32 digest = Digests.withdraw(domain, c.id, c.counter, 1, 0, until);
+            return
+                abi.encodeCall(Adjudicator.withdraw, (c.p, 1, 0, until, sign(c.a, digest), sign(c.b, digest)));
+        }
+        if (shape == 4) return abi.encodeCall(Adjudicator.settle, (c.p, c.net, c.salt));
+        if (shape == 5) {
+            return abi.encodePacked(abi.encodeCall(Adjudicator.settle_claims, (c.p, c.net, c.salt)), c.words);
+        }
+        // With nothing to do, and so with little gas.
+        if (shape == 6) {
+            return abi.encodeCall(Adjudicator.settle_batch, (cast[0], address(0), new Exit[](0)));
+        }
+        if (shape == 7) return abi.encodeCall(Adjudicator.claim_credits, (new address[](0), cast[0]));
+        return abi.encodeCall(Adjudicator.claim_credit, (address(0), cast[0]));
     }
 
     // -- what must always be true --
