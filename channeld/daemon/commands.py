@@ -51,6 +51,10 @@ from channeld.market.instruments import claim_size, contracts_e8, instrument_nam
 from channeld.wire.eip712 import channel_id as id_of
 
 
+GREETING_S = 10.0
+"""What a peer has to say hello in after the handshake: a slow link's round trip, many times."""
+
+
 @dataclass(slots=True)
 class Daemon:
     """Implements `channeld.api.commands.Commands` (the protocol documents the methods)."""
@@ -131,12 +135,12 @@ class Daemon:
                 f"{target.peer_id.hex()} is connected at {known.url}: disconnect before you name another"
             )
         await self.peering.transport.connect(target.peer_id, target.url)
-        self.peering.remember(KnownPeer(target.peer_id, target.url, ""))
         greeted = await self.waiters.until(
-            "peer", target.peer_id, lambda: self.peering.is_connected(target.peer_id) or None, 10.0
+            "peer", target.peer_id, lambda: self.peering.has_greeted(target.peer_id), GREETING_S
         )
-        if greeted is None:
+        if not greeted:
             raise OperationalError(f"{address} did not answer the greeting; is it on the same chain?")
+        self.peering.remember(KnownPeer(target.peer_id, target.url, self.peering.alias_of(target.peer_id)))
         return self._peer_info(target.peer_id)
 
     async def disconnect(self, node_id: bytes) -> None:

@@ -115,6 +115,13 @@ class Peering:
         peer = self._peers.get(node_id)
         return peer is not None and peer.hello is not None
 
+    def has_greeted(self, node_id: bytes) -> bool | None:
+        """As `is_connected`, but None while a connection waits for its greeting."""
+        peer = self._peers.get(node_id)
+        if peer is None:
+            return False
+        return True if peer.hello is not None else None
+
     def alias_of(self, node_id: bytes) -> str:
         peer = self._peers.get(node_id)
         if peer is not None and peer.hello is not None:
@@ -163,6 +170,7 @@ class Peering:
         log.info("peer %s is gone: %s", peer_id.hex()[:16], reason)
         if peer.hello is not None:
             self._engine.post(PeerDisconnected(peer_id, address_of(peer_id)))
+        self._waiters.notify("peer", peer_id)
 
     def _greeted(self, peer_id: bytes, peer: _Peer, hello: Hello) -> None:
         ours = self._hello
