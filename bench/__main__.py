@@ -14,6 +14,9 @@ def main(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     rest = [argument for argument in arguments if argument != "--json"]
     name = rest[0] if rest else "all"
+    if name in ("-h", "--help"):
+        print(f"{__doc__}\nNAME: {', '.join(NAMES)}, or all. NAME --help shows its options, if it has any.")
+        return 0
     if name not in (*NAMES, "all"):
         print(f"expected one of {', '.join(NAMES)} or all, got {name}", file=sys.stderr)
         return 2

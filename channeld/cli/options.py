@@ -13,9 +13,16 @@ from channeld.cli.session import Command, Decorated, Session, page_options, pass
 from channeld.core.errors import OperationalError, Rejected
 from channeld.market.instruments import parse_instrument
 
+NAMES_HELP = """
+    NAME is as in ETH-27DEC26-4000-P or ETH-27DEC26-4000-C:5000. After the colon stands the price up to which
+    a call pays, twice the strike if left out; a put's lowest, 0 if left out (a tenth of the strike if it is
+    settled in the coin itself). The writer locks the most that it can pay, so a lower cap is cheaper.
+    """
+"""Of commands that take an option's name."""
+
 
 def what_to_trade(function: Decorated) -> Decorated:
-    """NAME CONTRACTS --writer --asset."""
+    """NAME CONTRACTS --writer --asset, and what a NAME is."""
     for decorate in (
         click.option("--asset", default="", metavar="SYMBOL", help="What premium and payoff are paid in."),
         click.option("--writer", metavar="PEER", required=True, help="Who writes it, any hops away."),
@@ -23,6 +30,7 @@ def what_to_trade(function: Decorated) -> Decorated:
         click.argument("name"),
     ):
         function = decorate(function)
+    function.__doc__ = f"{function.__doc__}\n{NAMES_HELP}"
     return function
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,9 @@ class _Post:
 @click.option("--pair", "pairs", multiple=True, metavar="PAIR", help="Sign this pair alone, as ETH/USD.")
 @click.option("--grace-h", type=int, default=DEFAULT_GRACE_H, show_default=True, help="Of --pair.")
 @click.option("--feed", "feeds", multiple=True, metavar="KEY=VALUE,...", help="Sign as one of several.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="0.0.0.0: all; nodes are told this machine's name."
+)
 @click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="0: any free one.")
 @click.option("--chain-rpc", metavar="URL", help="Go by this chain's clock instead of the wall's.")
 @click.option("--dev-account", metavar="LABEL", help="Sign with a development key: play money only.")
@@ -111,8 +114,15 @@ async def _run(session: Session, signer: Signer, feeds: list[Feed], post: _Post)
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        _announce(session, feeds, signer, server.url)
+        _announce(session, feeds, signer, _reached_at(server.url, post.host))
         await stopped.wait()
+
+
+def _reached_at(server_url: str, host: str) -> str:
+    """Where others fetch prices: who listens on every interface is reached by this machine's name."""
+    if host not in ("0.0.0.0", "::", ""):
+        return server_url
+    return f"http://{socket.gethostname()}:{server_url.rpartition(':')[2]}"
 
 
 def _announce(session: Session, feeds: list[Feed], signer: Signer, url: str) -> None:

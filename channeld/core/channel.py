@@ -1,4 +1,4 @@
-"""How two daemons move a channel: rules R1 to R8 and R12 of the design, model-checked.
+"""How two daemons move a channel: rules R1 to R8 and R12 of docs/protocol.md, model-checked.
 
 A channel knows the highest state it signed (`mine`) and the highest state with the peer's signature
 (`theirs`). Versions have parity, a side leaves at most one proposal unanswered, and whatever

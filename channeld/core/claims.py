@@ -36,7 +36,7 @@ class Side(IntEnum):
 
 
 class PayoffKind(IntEnum):
-    """How the worth of a claim follows from the settlement price S (design section 6).
+    """How the worth of a claim follows from the settlement price S (docs/protocol.md, Payoffs).
 
     `bound` is the cap of a linear call, the floor of a linear put (0: none), and for coin-settled
     options the lowest price that the payoff distinguishes; digitals have none (0).

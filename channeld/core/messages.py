@@ -64,9 +64,9 @@ class StateCopy:
 class PolicyAnnouncement:
     """What `node` (33 bytes) asks for forwarding out of its end of a channel, signed by it.
 
-    The channel's parameters travel with it, so that the receiver can find the channel on chain.
-    Amounts in the asset's smallest unit; `collateral_ppm_per_day` for option collateral that the hub
-    locks.
+    The receiver knows the channel from the chain's own events, or ignores this: nobody can announce one
+    that does not exist. Amounts in the asset's smallest unit; `collateral_ppm_per_day` for option
+    collateral that the hub locks.
     """
 
     channel_id: bytes

@@ -1,4 +1,4 @@
-"""Whether each side's deposit covers the worst that its claims can cost it (design section 3).
+"""Whether each side's deposit covers the worst that its claims can cost it (docs/protocol.md, Solvency).
 
 The worst case is exact over every price, the absence of a price (its options are void then), and
 every outcome of every hashlock:

@@ -1,7 +1,7 @@
 """The chain's time between its blocks, and whether it can be trusted.
 
 What counts is the time of the chain's latest block; the computer's clock only estimates how far it
-has moved on since (design section 1).
+has moved on since, because the contract that judges deadlines knows no other.
 """
 
 import time

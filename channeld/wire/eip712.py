@@ -30,7 +30,7 @@ PRICE_DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version)")
 PRICE_TYPE = keccak(b"Price(bytes32 feed,uint40 timestamp,uint128 price)")
 
 PRICE_DOMAIN = keccak(PRICE_DOMAIN_TYPE + keccak(b"channeld price") + keccak(b"1"))
-"""No chain and no contract in it: one signed price serves every chain (design section 2)."""
+"""No chain and no contract in it: one signed price settles options on every chain alike."""
 
 
 def _word(value: int) -> bytes:

@@ -1,7 +1,7 @@
 """A settlement price with its signatures: what proves it, and how an oracle writes it as JSON.
 
 The same rules as the contract's: the named signers, strictly ascending, exactly `threshold` of them,
-each over the very same value (design section 2).
+each over the very same value: a median of whichever ones a submitter picks would not be unique.
 """
 
 from collections.abc import Callable, Mapping

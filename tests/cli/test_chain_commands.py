@@ -1,6 +1,7 @@
 """The commands around the chain, with a real development chain and a real oracle in their processes."""
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -157,3 +158,10 @@ def test_an_oracle_of_nothing_is_refused(
     assert command(*here).error == "error: expected something to sign: name it with --pair or --feed"
     foreign = command(*here, "--feed", f"pair=ETH/USD,threshold=1,signers={CAROL}", "--port", "0")
     assert (foreign.code, "expected one of our keys among its signers" in foreign.error) == (1, True)
+
+
+def test_an_oracle_that_listens_everywhere_tells_nodes_this_machines_name(tmp_path: Path) -> None:
+    """Nobody fetches a price from 0.0.0.0."""
+    run = ["--data-dir", str(tmp_path / "oracle"), "oracle", "run", "--port", "0", "--light-kdf"]
+    with process(*run, "--pair", "ETH/USD", "--host", "0.0.0.0", password="secret") as ready:
+        assert ready["url"].startswith(f"http://{socket.gethostname()}:")

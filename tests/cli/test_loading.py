@@ -93,3 +93,8 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("what", ["quote", "buy"])
+def test_the_help_says_which_cap_a_call_has_if_none_is_named(command: Channeld, what: str) -> None:
+    assert "twice the strike if left out" in " ".join(command("option", what, "--help").out.split())

@@ -1,7 +1,7 @@
 """What a journal is: records (kind, key) -> value, changed by commits that are whole and durable.
 
-The daemon steps, commits, and only then acts (design section 3): a commit that fails means that it
-must stop, because it may not sign or send what it has not stored.
+The daemon steps, commits, and only then acts: nothing leaves before it is durable. A commit that fails
+means that it must stop, because it may not sign or send what it has not stored.
 """
 
 import re

@@ -15,7 +15,9 @@ LOG_COLUMNS = 110
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Stop after act 3, leave everything running, say how to go on.")
+@click.option(
+    "--keep", is_flag=True, help="Stop after act 3, leave all running, say where it is and how to end it."
+)
 def demo(keep: bool) -> int:
     """A payment, an option and an exit: a chain, oracles and three daemons, and a cheat.
 

@@ -78,6 +78,9 @@ class Story:
         self.console.print(f"  channeld chain advance 60 --rpc {self.stage.rpc_url}")
         pids = " ".join(str(process.pid) for process in self.stage.running.values())
         self.console.print(f"End everything with: kill {pids}")
+        self.console.print(
+            f"Its data and logs stay; afterwards: rm -r {self.stage.directory}", soft_wrap=True
+        )
 
     def end_act(self, title: str) -> dict[str, dict[str, Holding]]:
         """The table of balances, and the check of every one of them."""
