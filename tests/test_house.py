@@ -9,9 +9,7 @@ ROOT = Path(__file__).parents[1]
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 
-LONG_FILES: dict[str, str] = {
-    "tests/core/thieves.py": "one adversary: what it knows, what it may do and the judge of what it got"
-}
+LONG_FILES: dict[str, str] = {}
 """Path -> why it is one idea all the same. This list only shrinks."""
 
 LONG_FUNCTIONS: dict[str, str] = {}

@@ -9,8 +9,9 @@ from channeld.core.records import Invoice, Quote
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices
 from tests.core.mallory import hash_of
+from tests.core.repertoire import AMOUNTS, PAYMENT_SECRET
 from tests.core.soak import Fired, examples
-from tests.core.thieves import AMOUNTS, PAYMENT_SECRET, BobAmongThieves
+from tests.core.thieves import BobAmongThieves
 from tests.core.town import ETH, EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, PRICE
 
 
@@ -35,7 +36,7 @@ class BobTrades(BobAmongThieves):
         now_s = self.bob.tables.now_s
         packet = encode_instruction(Deliver(PAYMENT_SECRET, amount))
         request = PaymentRequested(
-            self._hash(data), b"m", ETH, amount, 1, channel_id, now_s + 600, packet, "", now_s
+            self.repertoire.hash(data), b"m", ETH, amount, 1, channel_id, now_s + 600, packet, "", now_s
         )
         if self.town.ask("bob", request):
             self.fired("bob paid")

@@ -5,8 +5,6 @@ state that he ever signed and every time at which a secret may be registered. It
 what his own records say; and nothing that she sends may stop him.
 """
 
-from collections.abc import Callable
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -14,7 +12,6 @@ from channeld.core.channel import Channel, Update, child_version
 from channeld.core.claims import Claim, State
 from channeld.core.messages import (
     Complaint,
-    Deliver,
     DepositsSeen,
     ForwardTo,
     Message,
@@ -22,18 +19,14 @@ from channeld.core.messages import (
     WriteOption,
 )
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
-from channeld.core.records import Forward, Invoice, OptionLeg
+from channeld.core.records import OptionLeg
 from channeld.core.solvency import require_solvent
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices, due_by_records, worst_case
 from tests.core.mallory import Mallory, hash_of
+from tests.core.repertoire import FEE, Repertoire, chance
 from tests.core.soak import Fired
 from tests.core.town import EXPIRY_S, FEED, LEGS, MARKS, PRICE, Town
-
-FEE = 2
-PAYMENT_SECRET = bytes([7]) * 32
-AMOUNTS = st.sampled_from([1, 3, 50, 200, 1_000, 2_990, 3_000, 9_000])
-PREMIUM_AMOUNTS = st.sampled_from([*MARKS, 30, 300])
 
 
 class BobAmongThieves(RuleBasedStateMachine):
@@ -48,6 +41,7 @@ class BobAmongThieves(RuleBasedStateMachine):
         self.mallory = Mallory(self.town, "bob")
         self.bob = self.town["bob"]
         self.ids = list(self.town.links.values())
+        self.repertoire = Repertoire(self.mallory, self.bob, self.ids)
         self.mallory.listen()
         self.started = 2 * self.town.deposit
         self.signed_price: int | None = None
@@ -62,8 +56,8 @@ class BobAmongThieves(RuleBasedStateMachine):
         channel = self.mallory.view(channel_id)
         current = self._current(channel_id)
         parent = data.draw(st.sampled_from([current, current, current, channel.mine, channel.theirs]))
-        operations = [self._operation(data, channel_id, parent, number) for number in range(count)]
-        if self._chance(data, 5):
+        operations = [self.repertoire.operation(data, channel_id, parent, number) for number in range(count)]
+        if chance(data, 5):
             operations = self.mallory.legal_among(channel_id, parent, operations) or operations
         self._say_update(channel_id, self.mallory.update(channel_id, parent, operations), "proposed")
 
@@ -80,7 +74,7 @@ class BobAmongThieves(RuleBasedStateMachine):
             case "collect":
                 wishes = [Fulfil(c.claim_id, known[c.hashlock or b""]) for c in owed if c.hashlock in known]
             case "options":
-                wishes = [self._option(data, channel_id, parent, number) for number in range(2)]
+                wishes = [self.repertoire.option(data, channel_id, parent, number) for number in range(2)]
             case "settle":
                 wishes = [Settle(FEED, EXPIRY_S, PRICE), Settle(FEED, EXPIRY_S, 0)]
             case _:
@@ -96,7 +90,7 @@ class BobAmongThieves(RuleBasedStateMachine):
         channel_id = self._channel(data, ready=True)
         channel = self.mallory.view(channel_id)
         parent = data.draw(st.sampled_from([channel.theirs, channel.mine]))
-        operation = self._operation(data, channel_id, parent, 0)
+        operation = self.repertoire.operation(data, channel_id, parent, 0)
         over = data.draw(st.sampled_from([channel.mine.version, parent.version + 2, parent.version + 5]))
         version = child_version(over, channel.me.other)
         self._say_update(channel_id, self.mallory.update(channel_id, parent, [operation], version), "leapt")
@@ -108,7 +102,7 @@ class BobAmongThieves(RuleBasedStateMachine):
             return
         channel_id = self._channel(data)
         parent = data.draw(st.sampled_from(self.mallory.states(channel_id)))
-        operations = [self._operation(data, channel_id, parent, 0)]
+        operations = [self.repertoire.operation(data, channel_id, parent, 0)]
         newest = self.mallory.view(channel_id).mine.version
         version = data.draw(st.sampled_from([0, 1, newest, newest + 1, newest + 2, newest + 3, 2**64 - 1]))
         update: Message = self.mallory.update(channel_id, parent, operations, version)
@@ -121,7 +115,7 @@ class BobAmongThieves(RuleBasedStateMachine):
     def use_bob(self, data: st.DataObject, stages: int, leg: OptionLeg | None) -> None:
         """A payment or a trade through bob as honest nodes make it, up to some point."""
         first = self._channel(data)
-        second = self._onward(first)
+        second = self.repertoire.onward(first)
         for channel_id in (first, second):
             if not self.mallory.is_on(channel_id):
                 self.mallory.call(channel_id)
@@ -165,143 +159,12 @@ class BobAmongThieves(RuleBasedStateMachine):
                 if accepted:
                     self.fired(f"bob took {type(operation).__name__}")
 
-    def _chance(self, data: st.DataObject, of: int) -> bool:
-        """True but once in so many."""
-        return data.draw(st.integers(1, of)) != of
-
     def _channel(self, data: st.DataObject, *, ready: bool = False) -> bytes:
         """One of the two; if it shall be `ready`, a connection is made first, mostly."""
         channel_id = data.draw(st.sampled_from(self.ids))
-        if ready and not self.mallory.is_on(channel_id) and self._chance(data, 15):
+        if ready and not self.mallory.is_on(channel_id) and chance(data, 15):
             self.mallory.call(channel_id)
         return channel_id
-
-    def _operation(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        makers: list[Callable[[st.DataObject, bytes, State, int], Operation]] = [
-            self._payment_on,
-            self._payment_on,
-            self._premium_on,
-            self._premium_on,
-            self._to_bob,
-            self._option,
-            self._option,
-            self._wrong_claim,
-        ]
-        if parent.claims:
-            makers += [self._answer, self._answer, self._answer, self._answer, self._answer]
-        return data.draw(st.sampled_from(makers))(data, channel_id, parent, number)
-
-    def _deadline_s(self, data: st.DataObject) -> int:
-        usual = [600, 600, 600, 260, 130, 3_000, 40_000, -1]
-        return self.bob.tables.now_s + data.draw(st.sampled_from(usual))
-
-    def _hash(self, data: st.DataObject) -> bytes:
-        """One that is used again and again, one that came up lately, or a new one."""
-        which = data.draw(st.integers(0, 7))
-        if which > 5:
-            return hash_of(self.mallory.fresh())
-        pool = self.mallory.hashes[:2] + self.mallory.hashes[-3:]
-        return pool[which % len(pool)]
-
-    def _add(
-        self, channel_id: bytes, parent: State, number: int, claim: tuple[int, bytes, int], packet: bytes
-    ) -> Add:
-        amount, hashlock, deadline_s = claim
-        claim_id = self.mallory.next_id(channel_id, parent, number)
-        return Add(Claim(claim_id, amount, hashlock, deadline_s), packet)
-
-    def _onward(self, channel_id: bytes) -> bytes:
-        return next(other for other in self.ids if other != channel_id)
-
-    def _payment_on(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """Through bob to herself."""
-        amount, deadline_s = data.draw(AMOUNTS), self._deadline_s(data)
-        fee = data.draw(st.sampled_from([FEE, FEE, FEE, 0, -5]))
-        target = self._onward(channel_id) if self._chance(data, 10) else channel_id
-        inner_s = deadline_s + data.draw(st.sampled_from([0, 0, 0, 0, 60, -60]))
-        order = ForwardTo(target, amount, inner_s, encode_instruction(Deliver(PAYMENT_SECRET, amount)))
-        claim = (max(1, amount + fee), self._hash(data), deadline_s)
-        return self._add(channel_id, parent, number, claim, encode_instruction(order))
-
-    def _premium_on(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """A premium through bob to herself, with an option that shall come back."""
-        leg = data.draw(st.sampled_from(LEGS))
-        amount, deadline_s = data.draw(PREMIUM_AMOUNTS), self._deadline_s(data)
-        order = ForwardTo(
-            self._onward(channel_id), amount, deadline_s, encode_instruction(WriteOption(bytes(16))), leg
-        )
-        claim = (amount + FEE, self._hash(data), deadline_s)
-        return self._add(channel_id, parent, number, claim, encode_instruction(order))
-
-    def _to_bob(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """For an invoice or a quote of bob's, or with a packet that nobody can read."""
-        invoices = list(self.bob.tables.records[Invoice].values())
-        quotes = list(self.bob.tables.quotes.values())
-        hashlock, amount = self._hash(data), data.draw(AMOUNTS)
-        packet = data.draw(st.sampled_from([b"", b"\x00", b"\xff" * 40, b"\x91\x03"]))
-        if invoices and self._chance(data, 3):
-            bill = data.draw(st.sampled_from(invoices))
-            assert isinstance(bill, Invoice)
-            hashlock = bill.hashlock
-            amount = data.draw(st.sampled_from([bill.amount, bill.amount, bill.amount - 1, bill.amount + 1]))
-            secret = data.draw(st.sampled_from([PAYMENT_SECRET, PAYMENT_SECRET, bytes(32)]))
-            packet = encode_instruction(Deliver(secret, amount))
-        elif quotes and self._chance(data, 3):
-            quote = data.draw(st.sampled_from(quotes))
-            amount = data.draw(st.sampled_from([quote.premium, quote.premium, quote.premium - 1]))
-            packet = encode_instruction(WriteOption(quote.quote_id))
-        claim = (max(1, amount), hashlock, self._deadline_s(data))
-        return self._add(channel_id, parent, number, claim, packet)
-
-    def _option(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """The option of a premium that bob has offered or carried on, or another one."""
-        channel = self.mallory.view(channel_id)
-        offered = [claim for claim in parent.claims.values() if claim.payer is channel.me and not claim.terms]
-        leg = data.draw(st.sampled_from(LEGS))
-        hashlock, deadline_s = self._hash(data), self._deadline_s(data)
-        if offered and self._chance(data, 5):
-            like = data.draw(st.sampled_from(offered))
-            hashlock, deadline_s = like.hashlock or hashlock, like.deadline_s
-            forwards = [f for f in self.bob.tables.records[Forward].values() if isinstance(f, Forward)]
-            legs = [f.leg for f in forwards if f.hashlock == hashlock and f.leg is not None]
-            leg = data.draw(st.sampled_from(legs)) if legs and self._chance(data, 6) else leg
-        claim_id = self.mallory.next_id(channel_id, parent, number)
-        packet = data.draw(st.sampled_from([b"", b"", b"", b"\x91\x03"]))
-        return Add(Claim(claim_id, leg.size, hashlock, deadline_s, leg.terms), packet)
-
-    def _wrong_claim(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """An id used before or of bob's side, no hashlock, an amount or terms out of range."""
-        claim_id = self.mallory.next_id(channel_id, parent, number)
-        claim = Claim(claim_id, 10, self._hash(data), self.bob.tables.now_s + 600)
-        kind = LEGS[0].terms
-        wrong = [
-            Claim(parent.last_ids[claim_id & 1], 10, claim.hashlock, claim.deadline_s),
-            Claim(claim_id + 1, 10, claim.hashlock, claim.deadline_s),
-            Claim(claim_id, 10),
-            Claim(claim_id, 0, claim.hashlock, claim.deadline_s),
-            Claim(claim_id, 2**96, claim.hashlock, claim.deadline_s),
-            Claim(claim_id, 1, claim.hashlock, claim.deadline_s, kind.__class__(kind.kind, FEED, 1, 5, 1)),
-            Claim(claim_id, 1, claim.hashlock, EXPIRY_S + 1, kind),
-            Claim(claim_id, 2**90, claim.hashlock, claim.deadline_s),
-        ]
-        return Add(data.draw(st.sampled_from(wrong)), b"")
-
-    def _answer(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
-        """To some open claim, hers or bob's: rightly if she can."""
-        claim = data.draw(st.sampled_from(list(parent.claims.values())))
-        channel = self.mallory.view(channel_id)
-        known = {hash_of(secret): secret for secret in self.mallory.secrets}
-        preimage = known.get(claim.hashlock or b"", bytes(32))
-        settle = Settle(FEED, EXPIRY_S, data.draw(st.sampled_from([PRICE, PRICE, PRICE, 0, PRICE + 1])))
-        if claim.payer is channel.me:
-            right: list[Operation] = [Fulfil(claim.claim_id, preimage), Fail(claim.claim_id, b"")]
-        else:
-            right = [Expire(claim.claim_id)]
-        if claim.hashlock is None:
-            right = [settle]
-        claim_id = claim.claim_id
-        wrong: list[Operation] = [Fulfil(claim_id, bytes(32)), Expire(claim_id), Fail(claim_id, b"x"), settle]
-        return data.draw(st.sampled_from(right * 4 + wrong))
 
     # --- what mallory may say: everything else ---------------------------------------------------------
 
