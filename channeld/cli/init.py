@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from channeld.adapters.journal.lock import private_directory, sync_directory
+from channeld.adapters.journal.lock import private_directory
+from channeld.adapters.private_file import sync_directory
 from channeld.adapters.signer import Signer
 from channeld.cli import tables
 from channeld.cli.keys import make_key, open_key, password_option

@@ -26,6 +26,7 @@ from aiohttp import web
 
 from channeld.adapters.chain.blocks import block_at
 from channeld.adapters.chain.rpc import RpcClient
+from channeld.adapters.private_file import make_private
 from channeld.adapters.signer import Signer
 from channeld.core.errors import ChanneldError, OperationalError, PeerViolation, Rejected
 from channeld.wire.eip712 import Feed, price_digest
@@ -74,8 +75,9 @@ class PriceBook:
 
     def __init__(self, path: Path) -> None:
         try:
+            make_private(path)
             self._database = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise OperationalError(f"price book {path}: {error}") from error
         try:
             self._database.execute("PRAGMA journal_mode = WAL")

@@ -1,5 +1,6 @@
 """What is kept of a transaction, and what is offered for it: without a chain."""
 
+import stat
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -64,3 +65,14 @@ def test_an_entry_comes_back_as_it_was_put(tmp_path: Path) -> None:
     (tmp_path / "garbage").write_bytes(b"no database" * 100)
     with pytest.raises(OperationalError, match="outbox"):
         Outbox(tmp_path / "garbage", b"me")
+
+
+def test_nobody_else_can_read_what_was_signed(tmp_path: Path) -> None:
+    path = tmp_path / "transactions.db"
+    path.touch(mode=0o644)  # as an older version made it
+    request = Request(bytes(20), b"")
+    with closing(Outbox(path, b"us")) as outbox:
+        outbox.put(Entry("pay", Stage.SENT, 0, request, 21_000, (Version(b"hash", b"raw", Fees(1, 2)),)))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert {"transactions.db", "transactions.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}

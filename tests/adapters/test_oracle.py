@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -397,3 +398,11 @@ async def test_one_signer_cannot_move_what_a_writer_quotes(
         assert await client.latest_price(FEED, [url, *three[1:]]) == PRICE
     with pytest.raises(OracleUnreachable, match="got none from 1"):
         await client.latest_price(FEED, ["http://127.0.0.1:1"])
+
+
+def test_nobody_else_can_read_the_price_book(tmp_path: Path) -> None:
+    with closing(PriceBook(tmp_path / "prices.db")) as book:
+        book.commit(bytes(32), 1, 2)
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert {"prices.db", "prices.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}

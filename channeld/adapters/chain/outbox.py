@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from channeld.adapters.chain.fees import Fees
+from channeld.adapters.private_file import make_private
 from channeld.core.errors import OperationalError, Rejected
 
 SCHEMA = """
@@ -110,8 +111,9 @@ class Outbox(Store):
         """`identity` names chain and key. Raises Rejected if the file belongs to another one, because
         the nonces of another chain would leave a gap that nothing fills."""
         try:
+            make_private(path)
             self._database = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise OperationalError(f"outbox {path}: {error}") from error
         try:
             self._database.execute("PRAGMA journal_mode = WAL")

@@ -5,11 +5,11 @@ import fcntl
 import os
 from pathlib import Path
 
+from channeld.adapters.private_file import MODE, sync_directory
 from channeld.core.errors import OperationalError, Rejected
 
 LOCK_NAME = "lock"
 PRIVATE_DIR = 0o700
-PRIVATE_FILE = 0o600
 """The directory holds secrets of payments in flight: nobody else on the machine may read them."""
 
 
@@ -25,15 +25,6 @@ def private_directory(path: Path) -> None:
         raise OperationalError(f"data directory {path}: expected one that is ours alone: {error}") from error
 
 
-def sync_directory(path: Path) -> None:
-    """A new file's name is durable only once its directory is."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class DirectoryLock:
     """Held from construction to `release`, or to the end of the process however it ends.
 
@@ -43,7 +34,7 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         path = directory / LOCK_NAME
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         except OSError as error:
             raise OperationalError(f"{path}: expected to open the lock file: {error}") from error
         try:

@@ -9,7 +9,6 @@ Keys that grow with time fill one leaf of the index after the other; random ones
 each, and a group of 50 then costs two to three times as much.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from channeld.adapters.journal.lock import PRIVATE_FILE, DirectoryLock, private_directory, sync_directory
+from channeld.adapters.journal.lock import DirectoryLock, private_directory
 from channeld.adapters.journal.records import (
     Identity,
     Journal,
@@ -32,6 +31,7 @@ from channeld.adapters.journal.records import (
     require_legal_limit,
     require_legal_writes,
 )
+from channeld.adapters.private_file import make_private
 from channeld.core.errors import Rejected
 
 FILE_NAME = "journal.sqlite"
@@ -148,7 +148,7 @@ class SqliteJournal(Journal):
 
     def _open(self, identity: Identity, schema: Schema) -> None:
         try:
-            self._make_file()
+            make_private(self.path)
             self._connection = sqlite3.connect(
                 self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -164,17 +164,6 @@ class SqliteJournal(Journal):
             if isinstance(error, sqlite3.Error):
                 raise JournalFailed(f"{self.path}: expected a journal: {error}") from error
             raise
-
-    def _make_file(self) -> None:
-        """SQLite gives its WAL the mode of the database, so the mode is right before it writes anything."""
-        new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            os.fchmod(descriptor, PRIVATE_FILE)
-        finally:
-            os.close(descriptor)
-        if new:
-            sync_directory(self.path.parent)
 
     def _configure(self) -> None:
         pragmas = {
