@@ -14,7 +14,7 @@ from channeld.core.records import ClaimRef
 
 
 def peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
-    for channel_id in draft.tables.channels_of.get(address, ()):
+    for channel_id in sorted(draft.tables.channels_of.get(address, ())):
         # Of a connection that this one replaces we may not have heard the end.
         draft.went_offline.add(channel_id)
         channel = draft.channel(channel_id)
@@ -26,7 +26,7 @@ def peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
 
 
 def peer_disconnected(draft: Draft, address: bytes) -> None:
-    for channel_id in draft.tables.channels_of.get(address, ()):
+    for channel_id in sorted(draft.tables.channels_of.get(address, ())):
         if draft.is_online(channel_id):
             draft.went_offline.add(channel_id)
             drop_unsigned_offers(draft, draft.channel(channel_id))

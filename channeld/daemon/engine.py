@@ -131,7 +131,9 @@ class Engine:
         if len(self._queue) <= BACKLOG_EVENTS // 2:
             self._room.set()
         while self.tables.dirty:
-            self._commit(flush(self.tables, self.tables.dirty.pop(), self._tools), drafts)
+            for channel_id in sorted(self.tables.dirty):  # a set has another order in every process
+                self.tables.dirty.discard(channel_id)
+                self._commit(flush(self.tables, channel_id, self._tools), drafts)
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
         self.journal.commit([*_rows(drafts), *writes])
         self.tables.just_paid.clear()  # from here on the journal knows
