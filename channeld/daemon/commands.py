@@ -50,7 +50,6 @@ from channeld.daemon.watching import ChainWatch
 from channeld.market.instruments import claim_size, contracts_e8, instrument_name, parse_instrument
 from channeld.wire.eip712 import channel_id as id_of
 
-
 GREETING_S = 10.0
 """What a peer has to say hello in after the handshake: a slow link's round trip, many times."""
 
