@@ -6,6 +6,7 @@ A mistake is pointed at, never corrected: money would go wherever the correction
 """
 
 from base64 import b32encode
+from functools import lru_cache
 
 from channeld.core.errors import Rejected
 
@@ -13,12 +14,15 @@ _CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _UNUSED = 0xFF
 # Whole texts go through these tables at once: an invoice is read for every payment.
 _VALUES = bytes(_CHARACTERS.find(chr(code)) & 0xFF for code in range(256))
+_LETTERS = bytes.maketrans(bytes(range(32)), _CHARACTERS.encode("ascii"))
 _DIGITS = bytes.maketrans(bytes(range(32)), b"0123456789abcdefghijklmnopqrstuv")
 _RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bytes(range(32)))
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CONSTANT = 0x2BC830A3
 _CONSTANT_OF_BECH32 = 1
 _CHECKSUM_WORDS = 6
+_MASK_STEP_WORDS = 256
+"""Masks are made for a multiple of so many words, when the first text of such a length comes."""
 
 
 def _combined(bits: int) -> int:
@@ -30,13 +34,6 @@ def _combined(bits: int) -> int:
 
 
 _FEEDBACK = [_combined(bits) for bits in range(32)]
-# Two words at once: what the upper one feeds back may reach into the lower one.
-_FEEDBACK_OF_TWO = [
-    (first & 0x1FFFFFF) << 5 ^ _FEEDBACK[(low ^ first >> 25) & 31]
-    for high in range(32)
-    for low in range(32)
-    for first in (_FEEDBACK[high],)
-]
 # The generator's constant term is invertible, so the low word of the feedback tells which it was.
 _FEEDBACK_WITH_LOW_WORD = {feedback & 31: bits for bits, feedback in enumerate(_FEEDBACK)}
 
@@ -50,7 +47,7 @@ def encode(prefix: str, data: bytes) -> str:
     words = _to_words(data)
     remainder = _polymod(_expanded(prefix) + words + bytes(_CHECKSUM_WORDS)) ^ _CONSTANT
     words += bytes(remainder >> 5 * (_CHECKSUM_WORDS - 1 - place) & 31 for place in range(_CHECKSUM_WORDS))
-    return prefix + "1" + "".join([_CHARACTERS[word] for word in words])
+    return prefix + "1" + words.translate(_LETTERS).decode("ascii")
 
 
 def decode(text: str, prefix: str, max_chars: int) -> bytes:
@@ -119,20 +116,38 @@ def _single_error(syndrome: int, length: int) -> int | None:
     return None
 
 
+@lru_cache(maxsize=16)
 def _expanded(prefix: str) -> bytes:
     codes = prefix.encode("ascii")
     return bytes([*[code >> 5 for code in codes], 0, *[code & 31 for code in codes]])
 
 
 def _polymod(words: bytes) -> int:
-    """The remainder of all words, two at a step."""
-    remainder = 1
-    if len(words) & 1:
-        remainder = (remainder << 5 | words[0]) ^ _FEEDBACK[0]
-        words = words[1:]
-    for high, low in zip(words[::2], words[1::2], strict=True):
-        remainder = ((remainder & 0xFFFFF) << 10 | high << 5 | low) ^ _FEEDBACK_OF_TWO[remainder >> 20]
+    """The remainder of 1 and all words. It is linear: each of its bits is the parity of some of theirs."""
+    number = _number(b"\x01" + words)
+    remainder = 0
+    for mask in _masks(-(-(len(words) + 1) // _MASK_STEP_WORDS)):
+        remainder = remainder << 1 | (number & mask).bit_count() & 1
     return remainder
+
+
+@lru_cache(maxsize=16)
+def _masks(steps: int) -> tuple[int, ...]:
+    """For each bit of a remainder, highest first: of which bits of the words it is the parity.
+
+    For up to 256 * `steps` words; the lowest bit of a mask is that of the last word.
+    """
+    remainders = []  # of each single bit, from the last word backwards
+    powers = [1 << bit for bit in range(5)]
+    for _ in range(steps * _MASK_STEP_WORDS):
+        remainders += powers
+        powers = [(power & 0x1FFFFFF) << 5 ^ _FEEDBACK[power >> 25] for power in powers]
+    columns = zip(*[f"{remainder:030b}" for remainder in reversed(remainders)], strict=True)
+    return tuple([int("".join(column), 2) for column in columns])
+
+
+def _number(words: bytes) -> int:
+    return int(words.translate(_DIGITS) or b"0", 32)
 
 
 def _to_words(data: bytes) -> bytes:
@@ -143,7 +158,7 @@ def _to_words(data: bytes) -> bytes:
 def _from_words(words: bytes) -> bytes:
     """Whole bytes; what is left over must be the zeros that filled the last group."""
     length, left = divmod(5 * len(words), 8)
-    value = int(words.translate(_DIGITS) or b"0", 32)
+    value = _number(words)
     if left >= 5 or value & ((1 << left) - 1):
         raise NotBech32m("expected whole bytes, got some bits more: made by another program?")
     return (value >> left).to_bytes(length, "big")

@@ -145,6 +145,7 @@ _FIELDS = (
     _integer(19, "min_final_margin_s", 2**32 - 1, 0),
 )
 _FIELD_OF = {field.kind: field for field in _FIELDS}
+_REQUIRED = {field.attribute for field in _FIELDS if field.default is None}
 
 
 def encode_invoice(fields: InvoiceFields, sign: Sign) -> str:
@@ -189,8 +190,8 @@ def _read_fields(stream: bytes) -> InvoiceFields:
         for kind, value in read_stream(stream):
             field = _FIELD_OF.get(kind)
             if field is not None:
-                values[field.attribute] = field.read(value, field.attribute)
-                if values[field.attribute] == field.default:
+                values[field.attribute] = read = field.read(value, field.attribute)
+                if read == field.default:
                     raise InvalidInvoice(f"{field.attribute}: expected the default to be left out")
             elif kind % 2 == 0:
                 raise InvalidInvoice(
@@ -198,7 +199,7 @@ def _read_fields(stream: bytes) -> InvoiceFields:
                 )
     except BadStream as error:
         raise InvalidInvoice(f"damaged invoice: {error}") from None
-    missing = [f.attribute for f in _FIELDS if f.default is None and f.attribute not in values]
-    if missing:
+    if not values.keys() >= _REQUIRED:
+        missing = [field.attribute for field in _FIELDS if field.attribute in _REQUIRED - values.keys()]
         raise InvalidInvoice(f"incomplete invoice: expected {', '.join(missing)}")
     return InvoiceFields(**values)

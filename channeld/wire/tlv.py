@@ -24,16 +24,16 @@ def encode_stream(items: Iterable[tuple[int, bytes]]) -> bytes:
 
 def read_stream(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Each (type, value). Raises BadStream."""
-    at = 0
+    at, end = 0, len(data)
     last = -1
-    while at < len(data):
-        kind, at = _read_big_size(data, at)
+    while at < end:
+        kind, at = (data[at], at + 1) if data[at] < 0xFD else _read_big_size(data, at)
         if kind <= last:
             raise BadStream(f"expected a field with a number above {last}, got {kind}")
         last = kind
-        length, at = _read_big_size(data, at)
-        if length > len(data) - at:
-            raise BadStream(f"expected {length} bytes in field {kind}, got {len(data) - at}")
+        length, at = (data[at], at + 1) if at < end and data[at] < 0xFD else _read_big_size(data, at)
+        if length > end - at:
+            raise BadStream(f"expected {length} bytes in field {kind}, got {end - at}")
         yield kind, data[at : at + length]
         at += length
 

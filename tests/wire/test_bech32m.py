@@ -67,6 +67,12 @@ def test_bytes_survive_in_either_case(data: bytes) -> None:
     assert decode(text.upper(), "chd", 2_048) == data
 
 
+@given(st.binary(max_size=1_200))
+def test_the_checksum_by_parities_is_that_of_the_reference(data: bytes) -> None:
+    text = encode("chd", data)
+    assert text == _with_checksum([CHARACTERS.index(c) for c in text[4:-6]])
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=600), st.data())
 def test_one_mistyped_letter_is_found_and_pointed_at(data: bytes, draws: st.DataObject) -> None:
