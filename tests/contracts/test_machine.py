@@ -13,10 +13,11 @@ from tests.contracts.model.books import Params
 from tests.contracts.model.calls import Call
 from tests.contracts.model.coverage import REFUSALS, missing, table, words_in_sources
 from tests.contracts.model.engine import GAS, HAS_REVM, best_engine
-from tests.contracts.model.scene import Dice, Scene
+from tests.contracts.model.scene import Scene
 from tests.contracts.model.uniform import BACKEND
 from tests.contracts.model.world import Disagreement, World, alice
 from tests.core.soak import examples
+from tests.dice import Dice
 
 STEPS = 40
 # What the engine in pure Python manages in the time that revm needs for all; rare paths may be missed then.

@@ -8,7 +8,7 @@ from tests.contracts.model.calls import Call
 from tests.contracts.model.lists import hash_of, make_list, spoilt
 from tests.contracts.model.mischief import cosigned, signed_by
 from tests.contracts.model.money import CHAIN_ID
-from tests.contracts.model.scene import ORACLES, Dice, Scene
+from tests.contracts.model.scene import ORACLES, Scene
 from tests.contracts.model.signing import (
     CLOSE,
     PERMIT,
@@ -23,6 +23,7 @@ from tests.contracts.model.signing import (
     with_wrong_v,
 )
 from tests.contracts.model.world import CAST, mallory
+from tests.dice import Dice
 
 MAX_POT = 2**95 - 1
 Act = tuple[bytes, Call]

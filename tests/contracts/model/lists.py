@@ -4,9 +4,10 @@ from hashlib import sha256
 
 from channeld.core.claims import PayoffKind
 from tests.contracts.model.registries import feed_id
-from tests.contracts.model.scene import BAD_FEEDS, GOOD_FEEDS, HOUR_S, PREIMAGES, Dice, Scene
+from tests.contracts.model.scene import BAD_FEEDS, GOOD_FEEDS, HOUR_S, PREIMAGES, Scene
 from tests.contracts.model.signing import word
 from tests.contracts.valuation import chain_of, read_list
+from tests.dice import Dice
 
 USD = 10**8
 LOCKED, FROM_B = 1 << 249, 1 << 248

@@ -3,7 +3,7 @@
 from bench.evm import NO_SIGNATURE, CompactSignature, Party
 from tests.contracts.model.books import Params
 from tests.contracts.model.money import CHAIN_ID
-from tests.contracts.model.scene import Dice, Scene
+from tests.contracts.model.scene import Scene
 from tests.contracts.model.signing import (
     CLOSE,
     STATE,
@@ -15,6 +15,7 @@ from tests.contracts.model.signing import (
     with_wrong_v,
 )
 from tests.contracts.model.world import mallory
+from tests.dice import Dice
 
 TRICKS = (
     "another chain",

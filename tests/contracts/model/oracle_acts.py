@@ -9,10 +9,11 @@ from tests.contracts.model.calls import Blob, Call
 from tests.contracts.model.lists import USD
 from tests.contracts.model.mischief import signed_by
 from tests.contracts.model.registries import feed_id
-from tests.contracts.model.scene import BAD_FEEDS, GOOD_FEEDS, ORACLES, PREIMAGES, Dice, Scene
+from tests.contracts.model.scene import BAD_FEEDS, GOOD_FEEDS, ORACLES, PREIMAGES, Scene
 from tests.contracts.model.signing import PRICE, PRICE_DOMAIN, chain_domain, hash_struct, sign, typed, word
 from tests.contracts.model.world import CAST
 from tests.contracts.valuation import read_list
+from tests.dice import Dice
 
 PRICES = (150, 100, 200, 250, 300, 1_000)
 

@@ -3,46 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
 
 from bench.evm import Party, party
 from channeld.wire.eip712 import Feed, keccak
 from tests.contracts.model.books import CLOSED, ETH, Params
 from tests.contracts.model.calls import Blob, Call
 from tests.contracts.model.world import CAST, World, alice, bob, carol, mallory
+from tests.dice import Dice
 
-T = TypeVar("T")
 HOUR_S = 3_600
 LAST_S = 2**38  # in milliseconds that still fits the 48 bits of a RedStone package
 ORACLES = sorted((party(f"oracle {n}") for n in range(4)), key=lambda who: who.address)
 PREIMAGES = tuple(keccak(b"secret %d" % n) for n in range(6))
-
-
-class Dice:
-    """Choices out of one number: 0 chooses the first of everything, which is the honest one."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = self._rest = seed
-        self._left = 2**24
-        self._rolls = 0
-
-    def below(self, sides: int) -> int:
-        if self._left < sides and self.seed:
-            self._rolls += 1
-            self._left = 2**256
-            self._rest = int.from_bytes(keccak(b"%d %d" % (self.seed, self._rolls)), "big")
-        self._left //= sides
-        self._rest, rolled = divmod(self._rest, sides)
-        return rolled
-
-    def pick(self, options: Sequence[T]) -> T:
-        return options[self.below(len(options))]
-
-    def one_in(self, sides: int) -> bool:
-        return self.below(sides) == sides - 1
-
-    def __repr__(self) -> str:
-        return f"Dice({self.seed})"
 
 
 def _feed(scheme: int, threshold: int, grace_h: int, signers: Sequence[Party]) -> Blob:

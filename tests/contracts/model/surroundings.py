@@ -8,8 +8,9 @@ from tests.contracts.model.books import ETH, OPEN, Habits, Refused
 from tests.contracts.model.calls import Blob, Call, selector
 from tests.contracts.model.engine import slot_in
 from tests.contracts.model.law import MAX_COUNTER
-from tests.contracts.model.scene import PREIMAGES, Dice, Scene
+from tests.contracts.model.scene import PREIMAGES, Scene
 from tests.contracts.model.world import CAST, Disagreement, alice, mallory
+from tests.dice import Dice
 
 HABITS = (
     Habits("hostile"),
