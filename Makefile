@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MACHINES := tests/core/test_honest_network.py tests/core/test_solvency_properties.py tests/contracts/test_machine.py
 
-.PHONY: setup demo test foundry mutation lint bench soak clean
+.PHONY: setup demo test foundry mutation million lint bench soak clean
 setup: .venv/.done
 
 .venv/.done: pyproject.toml
@@ -26,6 +26,10 @@ foundry: setup
 # How many faults in the contract the tests find: a random sample, of a quarter of an hour.
 mutation: setup
 	$(BIN)/python -m tests.contracts.mutation.run
+
+# The contract values a million groups of options as the core does; prints its seed. Two minutes.
+million: setup
+	$(BIN)/python -m tests.contracts.million
 
 lint: setup
 	$(BIN)/ruff check .
