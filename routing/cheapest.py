@@ -19,7 +19,11 @@ def cheapest(view: View) -> tuple[list[Edge], int] | None:
     A heap key is one integer, amount · hops · slot from the highest bits down: integers compare faster
     than tuples. A label is the key without the slot.
     """
-    query, incoming, first_hops = view.query, view.incoming, view.first_hops
+    query = view.query
+    direct = _direct(view)
+    if direct is not None:
+        return [direct], query.amount
+    incoming, peers = view.incoming, view.peers
     bits = (len(incoming) + 1).bit_length()
     mask = (1 << bits) - 1
     # What the payer may pay; falls to the best total found.
@@ -44,8 +48,8 @@ def cheapest(view: View) -> tuple[list[Edge], int] | None:
         if label != labels[slot]:
             continue
         amount, hops = label >> bits, (label & mask) + 1
-        if slot in first_hops:
-            for _, extra, least, most, _, _, edge in first_hops[slot]:
+        if slot in peers:
+            for _, extra, least, most, _, _, edge in view.first_hops(slot):
                 total = max(amount + extra, least)
                 if total > most or total > limit:
                     continue
@@ -77,6 +81,19 @@ def cheapest(view: View) -> tuple[list[Edge], int] | None:
             elif found == known and edge.channel_id < via[before].channel_id:  # type: ignore[union-attr]
                 via[before] = edge
     return None if best_edge is None else (_unwind(view, best_edge, via), best >> bits)
+
+
+def _direct(view: View) -> Edge | None:
+    """Source's own edge to the payee: one hop without a fee, which nothing can undercut."""
+    query = view.query
+    if view.destination in view.closed:
+        return None
+    fits = [
+        edge
+        for _, extra, least, most, _, _, edge in view.first_hops(view.destination)
+        if extra == 0 and least <= query.amount <= most
+    ]
+    return min(fits, key=lambda edge: edge.channel_id, default=None)
 
 
 def _unwind(view: View, first: Edge, via: list[Edge | None]) -> list[Edge]:

@@ -69,7 +69,7 @@ def _extended(view: View, label: _Label, closed: set[int]) -> Iterator[tuple[Edg
     """The label's ways, one edge longer towards the payer, as far as amounts and budget allow."""
     query, hops = view.query, label.hops + 1
     limit = MAX_AMOUNT if query.max_fee is None else min(MAX_AMOUNT, query.amount + query.max_fee)
-    for _, extra, least, most, _, _, edge in view.first_hops.get(label.slot, ()):
+    for _, extra, least, most, _, _, edge in view.first_hops(label.slot):
         total = max(label.amount + extra, least)
         if total <= most and total <= limit:
             yield edge, _Label(total, hops, label.offset_s, view.source, edge, label)

@@ -5,6 +5,7 @@ a change nearby and is then rebuilt from networkx on the next visit. So an event
 two ends of its channel, whatever the size of the graph.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from routing.edge import Asset, Edge
@@ -79,6 +80,14 @@ class AssetIndex:
                     steps.append(step)
         self.incoming[slot] = steps
         return steps
+
+    def node(self, slot: int) -> bytes:
+        """The node id in a slot."""
+        return self._nodes[slot]
+
+    def neighbours(self, slot: int) -> Mapping[int, int]:
+        """Slot of a neighbour -> number of usable channels with it."""
+        return self._neighbours[slot]
 
     def _slot(self, node: bytes) -> int:
         slot = self.slots.get(node)

@@ -81,10 +81,10 @@ def _explained(graph: ChannelGraph, index: AssetIndex, query: Query) -> NoRoute:
     if query.collateral is not None:
         wanted += f" with collateral of {query.collateral.amount} the other way"
     view = View(graph, index, unpriced)
-    if not view.first_hops:
+    if not any(view.first_hops(slot) for slot in view.peers):
         return NoRoute(Why.CAPACITY, f"none of the source's own channels can carry {wanted}")
     others = any(step[0] != view.source for step in view.steps_to(view.destination))
-    if not others and view.destination not in view.first_hops:
+    if not others and not view.first_hops(view.destination):
         return NoRoute(Why.CAPACITY, f"none of the channels to the destination can carry {wanted}")
     return NoRoute(Why.CAPACITY, f"no channels in between can carry {wanted}")
 

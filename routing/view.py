@@ -5,6 +5,7 @@ more of every edge, so its lists are made as the search reaches the nodes.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from routing.edge import Edge
 from routing.graph import ChannelGraph
@@ -17,9 +18,10 @@ _NOTHING_LEARNT: Mapping[EdgeKey, int] = {}
 class View:
     """Built for one search of one query, and thrown away with it.
 
-    `incoming[slot]` is None until `steps_to(slot)` has filled it. `first_hops` maps the slot of a peer
-    of source to source's own edges to it, which cost no fee; lists of `incoming` may contain source's
-    edges too, and the search must skip them, as it must the slots in `closed`.
+    `incoming[slot]` is None until `steps_to(slot)` has filled it. Source's own edges cost no fee and are
+    in `first_hops`; lists of `incoming` may contain them too, and the search must skip them there, as it
+    must the slots in `closed`. Only what the search reaches is looked at: a hub with ten thousand
+    channels pays over one of them.
     """
 
     def __init__(self, graph: ChannelGraph, index: AssetIndex, query: Query) -> None:
@@ -31,14 +33,19 @@ class View:
         self._index = index
         self._ceilings = query.ceilings or _NOTHING_LEARNT
         self._special = self._special_slots(graph)
-        self.incoming: list[list[Step] | None]
-        if query.collateral is None:
-            self.incoming = index.incoming.copy()
-            for slot in self._special:
-                self.incoming[slot] = None
-        else:
-            self.incoming = [None] * len(index.incoming)
-        self.first_hops = self._own_steps(graph)
+        self._own = graph.nx_graph.succ[query.source]
+        self.peers = index.neighbours(self.source)
+        """Slots of the nodes that source has a usable channel with."""
+
+    @cached_property
+    def incoming(self) -> list[list[Step] | None]:
+        """Costs a copy as long as the network has nodes."""
+        if self.query.collateral is not None:
+            return [None] * len(self._index.incoming)
+        lists = self._index.incoming.copy()
+        for slot in self._special:
+            lists[slot] = None
+        return lists
 
     def steps_to(self, slot: int) -> list[Step]:
         """The edges that lead to the node in `slot` and can carry their part of this query."""
@@ -63,21 +70,22 @@ class View:
                 slots.add(self._index.slots[edge.to_node])
         return slots
 
-    def _own_steps(self, graph: ChannelGraph) -> dict[int, list[Step]]:
-        query, steps = self.query, dict[int, list[Step]]()
-        for to_node, parallel in graph.nx_graph.succ[query.source].items():
-            for data in () if to_node in query.excluded_nodes else parallel.values():
-                edge: Edge = data["edge"]
-                step = step_over(edge, self.source) if edge.asset == self._index.asset else None
-                fit = None if step is None else self._fitted(step)
-                if fit is None or not self._remote_fits(edge):
-                    continue
-                _, extra, least, most, _, _, _ = fit
-                if query.local_liquidity is not None:
-                    most = min(most, query.local_liquidity.get(edge.channel_id, 0))
-                if most >= max(least, query.amount + extra):
-                    free = (self.source, extra, least, most, 0, 0, edge)
-                    steps.setdefault(self._index.slots[to_node], []).append(free)
+    def first_hops(self, slot: int) -> list[Step]:
+        """Source's own edges to the node in `slot` that can carry their part of this query."""
+        if slot not in self.peers:
+            return []
+        query, steps, to_node = self.query, list[Step](), self._index.node(slot)
+        for data in () if to_node in query.excluded_nodes else self._own[to_node].values():
+            edge: Edge = data["edge"]
+            step = step_over(edge, self.source) if edge.asset == self._index.asset else None
+            fit = None if step is None else self._fitted(step)
+            if fit is None or not self._remote_fits(edge):
+                continue
+            _, extra, least, most, _, _, _ = fit
+            if query.local_liquidity is not None:
+                most = min(most, query.local_liquidity.get(edge.channel_id, 0))
+            if most >= max(least, query.amount + extra):
+                steps.append((self.source, extra, least, most, 0, 0, edge))
         return steps
 
     def _remote_fits(self, edge: Edge) -> bool:
