@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -129,14 +128,6 @@ async def test_of_many_requests_at_once_one_price_is_signed(client: OracleClient
         done = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(outcome, SignedPriceRecord) for outcome in done) == 1
     assert sum(isinstance(outcome, Rejected) for outcome in done) == 9
-
-
-def test_two_processes_on_one_book_cannot_both_be_first(tmp_path: Path) -> None:
-    with closing(PriceBook(tmp_path / "book")) as one, closing(PriceBook(tmp_path / "book")) as other:
-        one.commit(FEED.feed_id, NOW_S, 1)
-        with pytest.raises(Rejected):
-            other.commit(FEED.feed_id, NOW_S, 2)
-        assert other.price(FEED.feed_id, NOW_S) == 1
 
 
 async def test_what_is_not_durable_is_not_signed(tmp_path: Path) -> None:
@@ -398,11 +389,3 @@ async def test_one_signer_cannot_move_what_a_writer_quotes(
         assert await client.latest_price(FEED, [url, *three[1:]]) == PRICE
     with pytest.raises(OracleUnreachable, match="got none from 1"):
         await client.latest_price(FEED, ["http://127.0.0.1:1"])
-
-
-def test_nobody_else_can_read_the_price_book(tmp_path: Path) -> None:
-    with closing(PriceBook(tmp_path / "prices.db")) as book:
-        book.commit(bytes(32), 1, 2)
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
-    assert {"prices.db", "prices.db-wal"} <= modes.keys()
-    assert set(modes.values()) == {0o600}
