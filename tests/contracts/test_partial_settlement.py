@@ -1,11 +1,26 @@
 """What is decided is paid now, what is not stays: nobody waits for money that no outcome can take."""
 
+import pytest
+
 from channeld.core.claims import Claim, PayoffKind, State
+from channeld.core.identity import ETH
 from channeld.wire.eip712 import claim_words
 from tests.contracts.town import HOUR_S, PERIOD_S, USD, Town, lock, mallory, refused, secret
 from tests.contracts.valuation import words_of
 
 LATER_S = 10 * PERIOD_S
+
+
+@pytest.mark.parametrize("asset", ["eth", "token"])
+def test_both_are_paid_what_is_free(town: Town, asset: str) -> None:
+    address = ETH if asset == "eth" else town.token.address
+    channel = town.open(a=1_000, b=500, asset=address)
+    before = {who: town.balance(who, address) for who in (channel.a, channel.b)}
+    state = State(5, 100, {0: lock(0, 300, secret("x"), town.now_s + LATER_S)})
+    town.leave(channel, state)
+    paid = {who: town.balance(who, address) - had for who, had in before.items()}
+    assert paid == {channel.a: 600, channel.b: 600}
+    assert town.balance(town.court.address, address) == 300
 
 
 def test_free_money_leaves_and_the_pending_claim_is_reserved(town: Town) -> None:

@@ -113,7 +113,14 @@ def test_the_median_of_real_packages_is_the_price(town: Town, symbol: str) -> No
 @needs_data
 @pytest.mark.parametrize("symbol", ["BTC", "ETH"])
 def test_bent_copies_are_refused(town: Town, symbol: str) -> None:
-    packages = real_packages(symbol)
+    refuses_bent_copies(town, real_packages(symbol))
+
+
+def test_bent_copies_of_packages_made_here_are_refused(town: Town) -> None:
+    refuses_bent_copies(town, made_packages([3_400, 3_399, 3_401, 3_400, 3_402], town.now_s - 10))
+
+
+def refuses_bent_copies(town: Town, packages: list[Package]) -> None:
     first = packages[0]
     bent = [
         replace(first, value=first.value + 1),
@@ -130,12 +137,21 @@ def test_bent_copies_are_refused(town: Town, symbol: str) -> None:
     with refused("redstone: not signed"):
         publish(town, packages, replace(feed_of(packages), pair="SOL"))
     assert stored(town, packages) == 0
+    publish(town, packages)
+    assert stored(town, packages) == median(package.value for package in packages)
 
 
 @needs_data
 def test_every_named_signer_must_have_signed(town: Town) -> None:
     """Else the sender would choose among the medians of those who did."""
-    packages = real_packages("ETH")
+    refuses_a_selection(town, real_packages("ETH"))
+
+
+def test_every_named_signer_of_packages_made_here_must_have_signed(town: Town) -> None:
+    refuses_a_selection(town, made_packages([5, 6, 7, 8, 9], town.now_s))
+
+
+def refuses_a_selection(town: Town, packages: list[Package]) -> None:
     feed = feed_of(packages)
     for values, proofs in ((4, 4), (4, 5), (5, 4)):
         with refused("redstone: not every signer"):

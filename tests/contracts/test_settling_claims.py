@@ -59,6 +59,16 @@ def test_at_its_deadline_a_hidden_secret_is_pending_and_a_second_later_dead(town
     assert (closed["to_a"], closed["to_b"]) == (1_000, 0)
 
 
+@pytest.mark.parametrize("deadline_s", [2**39, 2**40 - 1])
+def test_a_deadline_may_be_as_late_as_its_bits_say(town: Town, deadline_s: int) -> None:
+    shown, hidden = secret("shown"), secret("hidden")
+    town.reveal(shown)
+    assert paid(town, 1_000, lock(0, 300, shown, deadline_s)) == (700, 300)
+    channel = town.open(a=1_000)
+    settled = town.leave(channel, State(5, 0, {0: lock(0, 300, hidden, deadline_s)}))
+    assert settled.event("PartiallySettled")["to_a"] == 700
+
+
 def test_one_secret_pays_every_claim_that_waits_for_it(town: Town) -> None:
     """In the contract; the daemons never put one hashlock on two transfers."""
     key = secret("x")
@@ -349,6 +359,14 @@ def test_two_claims_cannot_be_read_as_one(town: Town) -> None:
     locked[0] |= 2  # the first now claims the second as its hashlock
     with refused("settle: not the state"):
         town.court.settle(channel.a, channel, 0, salt, bytes(locked))
+
+
+def test_what_follows_a_transfer_without_a_hashlock_is_not_its_hashlock(town: Town) -> None:
+    """Not even if it is the hash of a secret that was shown before the time that the head names."""
+    shown = next(key for key in map(secret, map(str, range(100))) if key.hash[0] >> 2 > 6)
+    town.reveal(shown)
+    head = (2**40 - 1 << 96 | 300).to_bytes(32, "big")
+    assert settled_words(town, head + shown.hash) == (700, 300)
 
 
 def test_a_group_that_does_not_stand_together_is_valued_run_by_run(town: Town) -> None:
