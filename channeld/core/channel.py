@@ -18,11 +18,12 @@ from channeld.core.operations import (
     Add,
     Fulfil,
     Operation,
+    Push,
     Settle,
     StateDraft,
     apply_operations,
 )
-from channeld.core.solvency import require_solvent
+from channeld.core.solvency import require_solvent, spendable
 from channeld.core.world import World
 
 Verify = Callable[[bytes, State, bytes], bool]
@@ -207,7 +208,7 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
     assert version <= MAX_VERSION, "versions are used up; the channel must be closed"
     state = draft.finish(version)
     rest = channel.waiting[MAX_OPERATIONS:]
-    if any(isinstance(op, Add | Fulfil | Settle) for op in proposed):
+    if any(isinstance(op, Add | Fulfil | Settle | Push) for op in proposed):
         state, proposed, unaffordable = _affordable(channel, state, proposed, version, world)
         dropped += unaffordable
     channel = replace(channel, waiting=rest)
@@ -227,7 +228,10 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
 def _affordable(
     channel: Channel, state: State, proposed: list[Operation], version: int, world: World
 ) -> tuple[State, list[Operation], list[Operation]]:
-    """Leave out claims that the deposits do not cover: all at once if that will do, else one by one."""
+    """Leave out claims and pushes that the deposits do not cover: all at once if that will do, else each.
+
+    Pushes come last: one costs its payer just its amount, whatever is open.
+    """
     deposit_a, deposit_b = channel.usable_deposits()
     try:
         require_solvent(state, deposit_a, deposit_b)
@@ -236,7 +240,7 @@ def _affordable(
     else:
         return state, proposed, []
     # Answers come first, because they only free collateral; none is about a claim that is added here.
-    kept: list[Operation] = [op for op in proposed if not isinstance(op, Add)]
+    kept: list[Operation] = [op for op in proposed if not isinstance(op, Add | Push)]
     dropped: list[Operation] = []
     for operation in proposed:
         if not isinstance(operation, Add):
@@ -250,6 +254,16 @@ def _affordable(
             dropped.append(operation)
         else:
             kept.append(operation)
+    state = apply_operations(channel.theirs, version, channel.me, kept, world, ours=True)
+    free = spendable(state, (deposit_a, deposit_b), channel.me)
+    for push in proposed:
+        if not isinstance(push, Push):
+            continue
+        if push.amount > free:
+            dropped.append(push)
+        else:
+            free -= push.amount
+            kept.append(push)
     return apply_operations(channel.theirs, version, channel.me, kept, world, ours=True), kept, dropped
 
 

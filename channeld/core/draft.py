@@ -11,7 +11,7 @@ from typing import TypeVar
 from channeld.core.channel import Channel, Update, Verify
 from channeld.core.claims import Claim
 from channeld.core.effects import Effect
-from channeld.core.messages import Instruction
+from channeld.core.messages import Instruction, PushTerms
 from channeld.core.operations import Add, Operation
 from channeld.core.records import (
     ClaimRef,
@@ -23,11 +23,12 @@ from channeld.core.records import (
     Quote,
     Secret,
     SignedPriceRecord,
+    Stream,
     Trade,
 )
 from channeld.core.world import Margins, PublishedPrice
 
-Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute
+Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute | Stream
 R = TypeVar("R", Channel, Forward, Invoice, Payment, Trade, Secret, SignedPriceRecord, Dispute)
 
 TABLES: tuple[type[Record], ...] = (
@@ -39,6 +40,7 @@ TABLES: tuple[type[Record], ...] = (
     Secret,
     SignedPriceRecord,
     Dispute,
+    Stream,
 )
 
 
@@ -57,6 +59,19 @@ class HubPolicy:
     fee_ppm: int = 0
     collateral_ppm_per_day: int = 0
     min_amount: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PushPolicy:
+    """Which pushes we want: whether any, from which amount on (smallest units), and for how many streams.
+
+    What else a peer pushes is ours too, and is counted in the unnamed stream. `max_streams` are those of
+    one channel that get a record of their own: 100,000 of them are some 20 MB on disk.
+    """
+
+    accept: bool = True
+    min_amount: int = 1
+    max_streams: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,7 @@ class Toolbox:
     read_packet: Callable[[bytes], Instruction]
     policy_of: Callable[[bytes], HubPolicy]
     close_validity_s: int = 3_600
+    push_policy_of: Callable[[bytes], PushPolicy] = lambda _: PushPolicy()
 
 
 @dataclass(slots=True)
@@ -95,7 +111,8 @@ class Tables:
     connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong
     time) or lives for seconds (`quotes`) is not durable. `paid` knows the hashes of payments that succeeded
     (history), except those of the present turn, which are in `just_paid` until whoever makes them durable
-    clears it.
+    clears it. `streams` are the totals of pushes (history), `just_pushed` those that this turn has changed;
+    `terms` is what the peer said on its connection about pushes.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -117,6 +134,9 @@ class Tables:
     dirty: set[bytes] = field(default_factory=set)
     paid: Container[bytes] = frozenset()
     just_paid: set[bytes] = field(default_factory=set)
+    streams: Mapping[bytes, Stream] = field(default_factory=dict)
+    just_pushed: dict[bytes, Stream] = field(default_factory=dict)
+    terms: dict[bytes, PushTerms] = field(default_factory=dict)
 
     def channels(self) -> Iterator[Channel]:
         for record in self.records[Channel].values():
@@ -137,6 +157,8 @@ class Tables:
                 self.signed_prices[record.feed, record.expiry_s] = record.price
             elif isinstance(record, Payment) and record.status is PaymentStatus.SUCCEEDED:
                 self.just_paid.add(record.hashlock)
+            elif isinstance(record, Stream):
+                self.just_pushed[key] = record
         self.refs_of_hash.update(draft.refs)
         for hashlock, refs in draft.refs.items():
             if not refs:
@@ -144,9 +166,11 @@ class Tables:
         self.online |= draft.came_online
         self.shutting |= draft.shutting
         self.held.update(draft.held)
+        self.terms.update(draft.terms)
         for channel_id in draft.went_offline:
             self.online.discard(channel_id)
             self.shutting.discard(channel_id)
+            self.terms.pop(channel_id, None)
         for channel_id in draft.went_offline | draft.released:
             self.held.pop(channel_id, None)
         for quote in draft.quotes:
@@ -188,7 +212,7 @@ def open_claims(channel: Channel) -> Iterator[Claim]:
 
 def is_archived(record: Record) -> bool:
     """Whether a record is history: on disk, no longer in memory."""
-    return isinstance(record, Forward | Invoice | Payment | Trade) and record.archived
+    return isinstance(record, Forward | Invoice | Payment | Trade | Stream) and record.archived
 
 
 @dataclass(slots=True)
@@ -214,6 +238,7 @@ class Draft:
         "released",
         "shutting",
         "tables",
+        "terms",
         "used_quotes",
         "went_offline",
     )
@@ -229,6 +254,7 @@ class Draft:
         self.shutting: set[bytes] = set()
         self.held: dict[bytes, HeldUpdate] = {}
         self.released: set[bytes] = set()
+        self.terms: dict[bytes, PushTerms] = {}
         self.quotes: list[Quote] = []
         self.used_quotes: list[bytes] = []
 
@@ -251,6 +277,18 @@ class Draft:
         channel = self.get(Channel, channel_id)
         assert channel is not None, f"no channel {channel_id.hex()}"
         return channel
+
+    def stream(self, key: bytes) -> Stream | None:
+        """The totals of a stream of pushes, wherever they are: of this step, of this turn, or history."""
+        changed = self.changes.get((Stream, key)) or self.tables.just_pushed.get(key)
+        if changed is None:
+            return self.tables.streams.get(key)
+        assert isinstance(changed, Stream)
+        return changed
+
+    def terms_of(self, channel_id: bytes) -> PushTerms | None:
+        """What the peer has said about pushes on the present connection."""
+        return self.tables.terms.get(channel_id)
 
     def put(self, record: Record) -> None:
         self.changes[type(record), record.key] = record

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from channeld.core.channel import Ack, Update
 from channeld.core.claims import State
 from channeld.core.messages import CloseOffer, Message, StateCopy
+from channeld.core.operations import Push
 from channeld.core.records import ClaimRef, SignedPriceRecord
 
 
@@ -116,6 +117,20 @@ class WakeChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerPushes:
+    """Tell those who asked for pushes what became of them, in the order in which they asked.
+
+    `sent` ones are final; `dropped` ones are in no state and will be in none, `why` says the reason. Equal
+    pushes are alike: the first to ask for one is the first to hear of one.
+    """
+
+    channel_id: bytes
+    sent: tuple[Push, ...] = ()
+    dropped: tuple[Push, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Tell those who wait (the API) that a record has changed. `topic` is the record's table."""
 
@@ -137,5 +152,6 @@ Effect = (
     | SubmitSettlement
     | WakeClaim
     | WakeChannel
+    | AnswerPushes
     | Notify
 )

@@ -6,6 +6,7 @@ from channeld.core.channel import Deposits
 from channeld.core.claims import Side
 from channeld.core.identity import ChannelParams
 from channeld.core.messages import Message
+from channeld.core.operations import Push
 from channeld.core.records import ClaimRef, Invoice, OptionLeg, Quote, SignedPriceRecord
 
 
@@ -125,6 +126,14 @@ class PaymentRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class PushesRequested:
+    """Pay the peer of a channel at once, without a hashlock: all of these pushes, in their order."""
+
+    channel_id: bytes
+    pushes: tuple[Push, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OptionRequested:
     """Buy an option: the premium goes along the route, the option comes back (R14)."""
 
@@ -176,6 +185,7 @@ Event = (
     | ChannelDue
     | InvoiceCreated
     | PaymentRequested
+    | PushesRequested
     | OptionRequested
     | QuoteGiven
     | SettlementRequested

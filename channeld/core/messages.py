@@ -102,6 +102,15 @@ class Complaint:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class PushTerms:
+    """Whether the sender takes pushes in this channel, and from which amount on each counts by itself."""
+
+    channel_id: bytes
+    accepts: bool
+    min_amount: int
+
+
 Message = (
     Hello
     | Reestablish
@@ -114,6 +123,7 @@ Message = (
     | PolicyAnnouncement
     | Relay
     | Complaint
+    | PushTerms
 )
 
 

@@ -56,6 +56,7 @@ from channeld.core.events import (
     PeerConnected,
     PeerDisconnected,
     PriceLearnt,
+    PushesRequested,
     QuoteGiven,
     SecretSeen,
     SettlementRequested,
@@ -67,12 +68,14 @@ from channeld.core.messages import (
     Hello,
     Message,
     PolicyAnnouncement,
+    PushTerms,
     Relay,
     Shutdown,
     StateCopy,
 )
 from channeld.core.operations import Fulfil
 from channeld.core.paying import request_payment
+from channeld.core.pushing import pushes_decided_on_chain, request_pushes
 from channeld.core.reactions import (
     claim_due,
     drop_unsigned_offers,
@@ -143,6 +146,8 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
             draft.put(invoice)
         case PaymentRequested():
             request_payment(draft, event)
+        case PushesRequested():
+            request_pushes(draft, event)
         case OptionRequested():
             request_option(draft, event)
         case QuoteGiven(quote):
@@ -206,6 +211,10 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
     match message:
         case Reestablish():
             reestablished(draft, channel, message)
+            if channel.channel_id in draft.came_online:
+                wanted = tools.push_policy_of(channel.params.asset)
+                terms = PushTerms(channel.channel_id, wanted.accept, wanted.min_amount)
+                draft.emit(Send(channel.peer, terms))
         case Update():
             _require_online(draft, channel)
             progress = _updated(draft, channel, message, tools)
@@ -222,6 +231,8 @@ def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> Non
             close_offer_received(draft, channel, message, tools)
         case StateCopy():
             recover(draft, channel, message, tools)
+        case PushTerms():
+            draft.terms[channel.channel_id] = message
         case _:
             assert_never(message)
     if progress is not None and progress.channel is not channel:
@@ -311,6 +322,7 @@ def _close_seen(draft: Draft, channel_id: bytes) -> None:
         return
     _stop_offers(draft, channel_id)
     draft.put(replace(draft.channel(channel_id), phase=Phase.CLOSED))
+    pushes_decided_on_chain(draft, channel)
     if draft.get(Dispute, channel_id) is not None:
         draft.changes[Dispute, channel_id] = None
     for claim_id in hash_locked(channel):

@@ -1,4 +1,4 @@
-"""The five operations that change a channel's state, and when each is legal (R9).
+"""The six operations that change a channel's state, and when each is legal (R9).
 
 Both sides apply the same operations to the same parent and must get the same state; its digest,
 signed by the proposer, proves it. An illegal operation makes the whole batch illegal.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import assert_never
 
-from channeld.core.claims import Claim, Side, State, require_legal_terms
+from channeld.core.claims import MAX_AMOUNT, Claim, Side, State, require_legal_terms
 from channeld.core.errors import PeerViolation, Untimely
 from channeld.core.payoff import group_payout
 from channeld.core.world import World, expired_unregistered, registered_in_time, settlement_price
@@ -26,6 +26,12 @@ MAX_PACKET_BYTES = 2_048
 
 MAX_REASON_BYTES = 512
 """The encrypted error beside a failed claim; BOLT 4 uses 292."""
+
+STREAM_BYTES = 16
+"""What names a stream of pushes: room for any counter or UUID, chosen by whom the two ends agree on."""
+
+NO_STREAM = bytes(STREAM_BYTES)
+"""The stream of pushes that are for nothing in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,15 @@ class Settle:
     price: int
 
 
-Operation = Add | Fulfil | Fail | Expire | Settle
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Money for the peer at once and for good, by its payer; `stream` (16 bytes) says what it is for."""
+
+    stream: bytes
+    amount: int
+
+
+Operation = Add | Fulfil | Fail | Expire | Settle | Push
 
 
 def apply_operations(
@@ -124,6 +138,8 @@ class StateDraft:
                 self._expire(self._locked(claim_id, by, "expire"), world)
             case Settle():
                 self._settle(operation, world)
+            case Push():
+                self._push(operation, by)
             case _:
                 assert_never(operation)
 
@@ -146,6 +162,16 @@ class StateDraft:
         self._claims[claim.claim_id] = claim
         self._last_ids[by] = claim.claim_id
         self._open[by] += 1
+
+    def _push(self, operation: Push, by: Side) -> None:
+        # Whoever proposes pays: nobody can take by a push. An empty one would cost its sender nothing.
+        if len(operation.stream) != STREAM_BYTES:
+            raise PeerViolation(
+                f"push: expected a stream of {STREAM_BYTES} bytes, got {len(operation.stream)}"
+            )
+        if not 0 < operation.amount <= MAX_AMOUNT:
+            raise PeerViolation(f"push: amount must be 1 to {MAX_AMOUNT}, got {operation.amount}")
+        self._net += operation.amount if by is Side.A else -operation.amount
 
     def _locked(self, claim_id: int, payer: Side, what: str) -> Claim:
         claim = self._claims.get(claim_id)

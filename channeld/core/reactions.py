@@ -16,8 +16,15 @@ from channeld.core.errors import PeerViolation
 from channeld.core.forwarding import abandon_unsigned, forward, forward_fulfilled, forward_gone, return_option
 from channeld.core.messages import Deliver, ForwardTo, ReturnOption, WriteOption
 from channeld.core.offers import answer, answer_is_queued, fail_back, fulfil, owed_claim, release_secret
-from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
+from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Push, Settle
 from channeld.core.paying import deliver, payment_gone, payment_succeeded
+from channeld.core.pushing import (
+    drop_unsigned_pushes,
+    pushes_among,
+    pushes_dropped,
+    pushes_received,
+    pushes_sent,
+)
 from channeld.core.records import ClaimRef, Failure, FailureCode, Secret, SignedPriceRecord
 from channeld.core.trading import option_arrived, premium_arrived, trade_bound, trade_claim_gone
 from channeld.core.world import expired_unregistered, registered_in_time, settlement_price
@@ -49,10 +56,24 @@ def progress_made(draft: Draft, before: Channel, progress: Progress, tools: Tool
                 fulfil_dropped(draft, ClaimRef(channel_id, claim_id), preimage)
             case Fail() | Expire() | Settle():
                 pass  # what they were about is gone already
+            case Push():
+                pass
             case _:
                 assert_never(operation)
+    _count_pushes(draft, before, progress, tools)
     if progress.accepted or progress.final:
         draft.emit(Notify("channel", channel_id))
+
+
+def _count_pushes(draft: Draft, before: Channel, progress: Progress, tools: Toolbox) -> None:
+    """Pushes are counted by the batch, and not one by one: there are thousands a second."""
+    channel_id = before.channel_id
+    received, sent = pushes_among(progress.accepted), pushes_among(progress.final)
+    if received:
+        pushes_received(draft, channel_id, received, tools.push_policy_of(before.params.asset))
+    if sent:
+        pushes_sent(draft, channel_id, sent)
+    pushes_dropped(draft, channel_id, pushes_among(progress.dropped), "the deposits do not cover it now")
 
 
 def _claim_before(before: Channel, claim_id: int) -> Claim | None:
@@ -76,6 +97,8 @@ def _accepted(draft: Draft, before: Channel, operation: Operation, tools: Toolbo
             _forget(draft, before, claim_id)
         case Settle(feed, expiry_s, _):
             draft.emit(Notify("settlement", feed + expiry_s.to_bytes(8, "big")))
+        case Push():
+            pass
         case _:
             assert_never(operation)
 
@@ -83,7 +106,7 @@ def _accepted(draft: Draft, before: Channel, operation: Operation, tools: Toolbo
 def _final(draft: Draft, before: Channel, operation: Operation) -> None:
     """An operation of ours has been signed by the peer."""
     match operation:
-        case Add():
+        case Add() | Push():
             pass
         case Fulfil(claim_id, preimage):
             draft.unindex(sha256(preimage).digest(), ClaimRef(before.channel_id, claim_id))
@@ -307,7 +330,8 @@ def queue_settlement(draft: Draft, channel: Channel, feed: bytes, expiry_s: int)
 
 
 def drop_unsigned_offers(draft: Draft, channel: Channel) -> None:
-    """The peer is away: offers that were never signed are let go, so that nobody waits for nothing."""
+    """The peer is away: what was never signed is let go, so that nobody waits for nothing."""
+    channel = drop_unsigned_pushes(draft, channel, "the peer is not connected, or the channel closes")
     offers = [operation for operation in channel.waiting if isinstance(operation, Add)]
     if not offers:
         return

@@ -9,6 +9,7 @@ from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Notify, Send, SendCopy, SendSigned
 from channeld.core.errors import PeerViolation
 from channeld.core.messages import Shutdown, StateCopy
+from channeld.core.pushing import drop_unsigned_pushes
 from channeld.core.reactions import claim_due, drop_unsigned_offers
 from channeld.core.records import ClaimRef
 
@@ -21,6 +22,8 @@ def peer_connected(draft: Draft, peer: bytes, address: bytes) -> None:
         if channel.peer != peer:
             channel = replace(channel, peer=peer)
             draft.put(channel)
+        # What waited when this node stopped is from callers of then, who have read the totals since.
+        channel = drop_unsigned_pushes(draft, channel, "the connection was lost")
         if channel.phase not in (Phase.DISPUTED, Phase.CLOSED):
             draft.emit(Send(peer, reestablish(channel)))
 

@@ -246,6 +246,38 @@ class Quote:
     buyer: bytes
 
 
+def stream_key(channel_id: bytes, outgoing: bool, stream: bytes) -> bytes:
+    """The key of a stream's record: the streams of one channel and direction stand together."""
+    return channel_id + bytes([outgoing]) + stream
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The pushes of one channel, one direction and one purpose: how many, and what they add up to.
+
+    There is one record for all of them, and it is history from the first one on: read when a push touches
+    it. Times are the chain's. `named` counts, in the record of the unnamed stream (16 zero bytes), the others
+    of its channel and direction.
+    """
+
+    channel_id: bytes
+    outgoing: bool
+    stream: bytes
+    count: int = 0
+    total: int = 0
+    first_s: int = 0
+    last_s: int = 0
+    named: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return stream_key(self.channel_id, self.outgoing, self.stream)
+
+    @property
+    def archived(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class SignedPriceRecord:
     """A settlement price with the signatures that prove it on chain (64 bytes each, signer order)."""

@@ -14,6 +14,7 @@ from channeld.core.messages import (
     Hello,
     Message,
     PolicyAnnouncement,
+    PushTerms,
     QuoteReply,
     QuoteRequest,
     Relay,
@@ -177,6 +178,10 @@ _MESSAGES: dict[int, tuple[type[Message], Layout[Any]]] = {
     11: (
         Complaint,
         Layout(Complaint, "complaint", channel_id=HASH, text=text(MAX_COMPLAINT_BYTES)),
+    ),
+    12: (
+        PushTerms,
+        Layout(PushTerms, "push terms", channel_id=HASH, accepts=BOOL, min_amount=AMOUNT),
     ),
 }
 

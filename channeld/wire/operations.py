@@ -5,9 +5,10 @@
     fail    [3, claim id, reason]
     expire  [4, claim id]
     settle  [5, feed, expiry, price]
+    push    [6, stream, amount]
 
-Adds and fulfils have a fast path that checks all fields of one operation in one expression; only when it
-finds something wrong does the layout of fields look for what.
+Adds, fulfils and pushes have a fast path that checks all fields of one operation in one expression; only
+when it finds something wrong does the layout of fields look for what.
 """
 
 from typing import assert_never
@@ -17,16 +18,18 @@ from channeld.core.operations import (
     MAX_OPERATIONS,
     MAX_PACKET_BYTES,
     MAX_REASON_BYTES,
+    STREAM_BYTES,
     Add,
     Expire,
     Fail,
     Fulfil,
     Operation,
+    Push,
     Settle,
 )
 from channeld.wire.claims import OPTIONAL_TERMS, pack_terms, read_terms
 from channeld.wire.fields import encode_uint, read_list
-from channeld.wire.layout import AMOUNT, CLAIM_ID, HASH, PRICE, TIME_S, Codec, Layout, blob
+from channeld.wire.layout import AMOUNT, CLAIM_ID, HASH, PRICE, SHORT_ID, TIME_S, Codec, Layout, blob
 from channeld.wire.malformed import MalformedMessage
 
 TAG_ADD = 1
@@ -34,6 +37,7 @@ TAG_FULFIL = 2
 TAG_FAIL = 3
 TAG_EXPIRE = 4
 TAG_SETTLE = 5
+TAG_PUSH = 6
 
 _MAX_AMOUNT_BYTES = 12
 _CLAIM_ID_LIMIT = 1 << 63
@@ -59,13 +63,18 @@ _FULFIL = Layout(Fulfil, "fulfil", claim_id=CLAIM_ID, preimage=HASH)
 _FAIL = Layout(Fail, "fail", claim_id=CLAIM_ID, reason=blob(MAX_REASON_BYTES))
 _EXPIRE = Layout(Expire, "expire", claim_id=CLAIM_ID)
 _SETTLE = Layout(Settle, "settle", feed=HASH, expiry_s=TIME_S, price=PRICE)
+_PUSH = Layout(Push, "push", stream=SHORT_ID, amount=AMOUNT)
 
-_LAYOUTS: dict[int, Layout[Add] | Layout[Fulfil] | Layout[Fail] | Layout[Expire] | Layout[Settle]] = {
+_LAYOUTS: dict[
+    int,
+    Layout[Add] | Layout[Fulfil] | Layout[Fail] | Layout[Expire] | Layout[Settle] | Layout[Push],
+] = {
     TAG_ADD: _ADD,
     TAG_FULFIL: _FULFIL,
     TAG_FAIL: _FAIL,
     TAG_EXPIRE: _EXPIRE,
     TAG_SETTLE: _SETTLE,
+    TAG_PUSH: _PUSH,
 }
 
 
@@ -84,6 +93,10 @@ def pack_operation(operation: Operation) -> tuple[object, ...]:
             return (TAG_EXPIRE, *_EXPIRE.pack(operation))
         case Settle():
             return (TAG_SETTLE, *_SETTLE.pack(operation))
+        case Push(stream, amount):
+            if len(stream) == STREAM_BYTES and 0 <= amount <= MAX_AMOUNT:
+                return (TAG_PUSH, stream, encode_uint(amount))
+            return (TAG_PUSH, *_PUSH.pack(operation))
         case _:
             assert_never(operation)
 
@@ -144,6 +157,17 @@ def read_operation(value: object, name: str) -> Operation:
                 and len(preimage) == 32
             ):
                 return Fulfil(claim_id, preimage)
+        elif tag == TAG_PUSH and len(value) == 3:
+            _, stream, amount = value
+            if (
+                type(stream) is bytes
+                and len(stream) == STREAM_BYTES
+                and type(amount) is bytes
+                and len(amount) <= _MAX_AMOUNT_BYTES
+                and (not amount or amount[0])
+                and (money := int.from_bytes(amount, "big")) <= MAX_AMOUNT
+            ):
+                return Push(stream, money)
         layout = _LAYOUTS.get(tag)
         if layout is not None:
             if len(value) != layout.size + 1:

@@ -31,6 +31,7 @@ from channeld.core.records import (
     PaymentStatus,
     Secret,
     SignedPriceRecord,
+    Stream,
     Trade,
     TradeRole,
     TradeStatus,
@@ -47,6 +48,7 @@ from channeld.wire.layout import (
     NODE_ID,
     NODE_ID_OR_EMPTY,
     PRICE,
+    SHORT_ID,
     SIGNATURE,
     TIME_S,
     VERSION,
@@ -57,11 +59,13 @@ from channeld.wire.layout import (
     optional,
     packed,
     text,
+    uint,
     wide_int,
+    wide_uint,
 )
 from channeld.wire.malformed import MalformedMessage
 
-Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute
+Record = Channel | Forward | Invoice | Payment | Trade | Secret | SignedPriceRecord | Dispute | Stream
 R = TypeVar("R")
 Reader = Callable[[object, str], R]
 
@@ -159,6 +163,18 @@ _DISPUTE = Layout(
     expires_s=TIME_S,
     remaining=optional(list_of(CLAIM_ID, MAX_CLAIMS)),
 )
+_STREAM = Layout(
+    Stream,
+    "stream",
+    channel_id=HASH,
+    outgoing=BOOL,
+    stream=SHORT_ID,
+    count=uint(64),
+    total=wide_uint(160, 2**160 - 1),  # as many of the largest amounts as can be counted
+    first_s=TIME_S,
+    last_s=TIME_S,
+    named=uint(64),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +201,7 @@ _RECORDS: dict[type[Record], RecordFormat[Any]] = {
     Secret: _table(_SECRET),
     SignedPriceRecord: _table(_PRICE),
     Dispute: _table(_DISPUTE),
+    Stream: _table(_STREAM),
 }
 _KINDS = {form.kind: form for form in _RECORDS.values()}
 _PARAMS = _table(PARAMS)

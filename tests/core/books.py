@@ -25,6 +25,7 @@ from channeld.core.records import (
 )
 from channeld.core.world import PublishedPrice
 from tests.core.network import Node
+from tests.core.pushes import pushed_net
 from tests.core.town import EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, Town, worth
 
 
@@ -70,7 +71,7 @@ def due_by_records(node: Node, prices: Prices, *, slept: bool = False) -> int:
     gains = [
         _gain(record, prices) for table in (Invoice, Payment, Trade) for record in records_of(node, table)
     ]
-    return sum(min(0, gain) if slept else gain for gain in gains)
+    return sum(min(0, gain) if slept else gain for gain in gains) + pushed_net(node, slept=slept)
 
 
 def _gain(record: object, prices: Prices) -> int:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from hashlib import sha256
 
 from channeld.core.channel import Ack, Channel, Reestablish, Update, child_version
-from channeld.core.claims import Claim, GroupKey, State
+from channeld.core.claims import Claim, GroupKey, Side, State
 from channeld.core.effects import Disconnect
 from channeld.core.errors import PeerViolation
 from channeld.core.events import MessageReceived
-from channeld.core.messages import CloseOffer, Message, StateCopy
-from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle, apply_operations
+from channeld.core.messages import CloseOffer, Message, PushTerms, StateCopy
+from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Push, Settle, apply_operations
 from channeld.core.payoff import group_payout
 from channeld.core.solvency import require_solvent
 from channeld.wire.eip712 import state_digest
@@ -42,6 +42,8 @@ def lenient(parent: State, version: int, operations: Iterable[Operation]) -> Sta
                     net += -claim.amount if claim.claim_id & 1 else claim.amount
             case Fail(claim_id, _) | Expire(claim_id):
                 claims.pop(claim_id, None)
+            case Push(_, amount):
+                net += amount if version & 1 == Side.A else -amount
             case Settle(feed, expiry_s, price):
                 groups: dict[GroupKey, list[Claim]] = defaultdict(list)
                 for claim in list(claims.values()):
@@ -144,7 +146,8 @@ class Mallory:
         mine = max(0, channel.theirs.version + lie[0])
         theirs = max(0, channel.mine.version + lie[1])
         deposits = channel.deposits
-        return self.say(channel_id, Reestablish(channel_id, mine, theirs, deposits.a, deposits.b))
+        taken = self.say(channel_id, Reestablish(channel_id, mine, theirs, deposits.a, deposits.b))
+        return taken and self.say(channel_id, PushTerms(channel_id, True, 1))
 
     def is_on(self, channel_id: bytes) -> bool:
         return channel_id in self.bob.tables.online

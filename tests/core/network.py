@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from channeld.core.channel import Channel, Deposits, Update
 from channeld.core.claims import Claim, Side, State
-from channeld.core.draft import Draft, HubPolicy, Record, Tables, Toolbox, is_archived
+from channeld.core.draft import Draft, HubPolicy, PushPolicy, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Effect, Send, SendClose, SendCopy, SendSigned, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation
 from channeld.core.events import (
@@ -48,6 +48,7 @@ class Node:
 
     name: str
     policy: HubPolicy = field(default_factory=HubPolicy)
+    push_policy: PushPolicy = field(default_factory=PushPolicy)
     tables: Tables = field(default_factory=lambda: Tables(now_s=T0_S, confirmed_s=T0_S))
     outbox: deque[tuple[bytes, Message]] = field(default_factory=deque)
     effects: list[Effect] = field(default_factory=list)
@@ -78,7 +79,15 @@ class Node:
             peer = self.channel(channel_id).counterparty
             return sig == signature(peer, close_bytes(channel_id, counter, net, until_s))
 
-        return Toolbox(verify, verify_close, verify_own, claims_hash, read_instruction, lambda _: self.policy)
+        return Toolbox(
+            verify,
+            verify_close,
+            verify_own,
+            claims_hash,
+            read_instruction,
+            lambda _: self.policy,
+            push_policy_of=lambda _: self.push_policy,
+        )
 
     def channel(self, channel_id: bytes) -> Channel:
         record = self.tables.records[Channel][channel_id]
@@ -157,6 +166,7 @@ class Node:
         self.tables = Tables(margins=old.margins, now_s=old.now_s, confirmed_s=old.confirmed_s)
         self.tables.registered_s = old.registered_s
         self.tables.published = old.published
+        self.tables.streams = {**old.streams, **old.just_pushed}
         self.tables.restore(record for table in old.records.values() for record in table.values())
         self.outbox.clear()
         self.timers.clear()

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from channeld.core.claims import Claim, State
 from channeld.core.messages import Deliver, ForwardTo, WriteOption
-from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
+from channeld.core.operations import (
+    NO_STREAM,
+    STREAM_BYTES,
+    Add,
+    Expire,
+    Fail,
+    Fulfil,
+    Operation,
+    Push,
+    Settle,
+)
 from channeld.core.records import Forward, Invoice
 from channeld.wire.packet import encode_instruction
 from tests.core.mallory import Mallory, hash_of
@@ -43,6 +53,7 @@ class Repertoire:
             self.option,
             self.option,
             self._wrong_claim,
+            self._push,
         ]
         if parent.claims:
             makers += [self._answer, self._answer, self._answer, self._answer, self._answer]
@@ -142,6 +153,13 @@ class Repertoire:
             Claim(claim_id, 2**90, claim.hashlock, claim.deadline_s),
         ]
         return Add(data.draw(st.sampled_from(wrong)), b"")
+
+    def _push(self, data: st.DataObject, _channel_id: bytes, _parent: State, _number: int) -> Operation:
+        """Money for bob, or what looks like it: nothing, less than nothing, more than there is."""
+        amounts = [1, 1, 1, 40, 40, 500, 0, -500, 9_000, 2**96]
+        streams = [NO_STREAM, b"s" * STREAM_BYTES, b"", bytes(32)]
+        stream = data.draw(st.sampled_from(streams if not chance(data, 8) else streams[:2]))
+        return Push(stream, data.draw(st.sampled_from(amounts)))
 
     def _answer(self, data: st.DataObject, channel_id: bytes, parent: State, number: int) -> Operation:
         """To some open claim, hers or bob's: rightly if she can."""

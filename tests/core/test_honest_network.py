@@ -21,8 +21,10 @@ from channeld.core.events import CloseRequested, SettlementRequested
 from channeld.core.operations import MAX_OPERATIONS
 from channeld.core.records import Forward, ForwardStatus, Payment, Secret, Trade
 from channeld.core.solvency import require_solvent
+from tests.core import pushes
 from tests.core.books import Prices, due_by_records, fees_earned, prices_now, worst_case
 from tests.core.network import T0_S, Node
+from tests.core.pushes import Pushing
 from tests.core.soak import Fired, examples, unseen
 from tests.core.town import EXPIRY_S, GRACE_S, LEGS, PRICE, Town
 
@@ -30,7 +32,7 @@ AMOUNTS = st.sampled_from([1, 7, 90, 400, 1_100, 2_900, 5_000])
 SPOILT = st.sampled_from(["", "", "", "", "hash", "secret", "fee"])
 
 
-class HonestNetwork(RuleBasedStateMachine):
+class HonestNetwork(Pushing, RuleBasedStateMachine):
     path: tuple[str, ...]
     fired: Fired
 
@@ -45,6 +47,7 @@ class HonestNetwork(RuleBasedStateMachine):
         self.town = Town(self.path, fees=fees, skew_s=skew_s, lag_s=lag_s)
         self.signed_price: int | None = None
         self.slept: set[str] = set()
+        self.asked = {}
         self.known: dict[str, set[bytes]] = {name: set() for name in self.path}
         self.contents: dict[tuple[bytes, int], object] = {}
         self.checked: set[tuple[str, bytes]] = set()
@@ -275,6 +278,9 @@ class HonestNetwork(RuleBasedStateMachine):
         self.an_answer_goes_back_only_when_it_is_final()
         self._everything_is_resolved()
         self._books_agree()
+        self.pushes_were_answered()
+        if not self.slept:
+            self.streams_agree()
 
     def _heal(self, until_s: int, *, learn: bool) -> None:
         town = self.town
@@ -360,6 +366,7 @@ ALWAYS = (
     "price learnt",
     "secret registered",
     "books agreed",
+    *pushes.ALWAYS,
 )
 
 

@@ -1,18 +1,30 @@
 """Bob among thieves, played out: as a trader of his own and as a hub, with either side of his channels."""
 
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from channeld.core.events import CloseRequested, InvoiceCreated, OptionRequested, PaymentRequested, QuoteGiven
+from channeld.core.events import (
+    CloseRequested,
+    InvoiceCreated,
+    OptionRequested,
+    PaymentRequested,
+    PushesRequested,
+    QuoteGiven,
+)
 from channeld.core.messages import Deliver, WriteOption
+from channeld.core.operations import Push
 from channeld.core.records import Invoice, Quote
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices
 from tests.core.mallory import hash_of
+from tests.core.pushes import PUSHES, answered
 from tests.core.repertoire import AMOUNTS, PAYMENT_SECRET
-from tests.core.soak import Fired, examples
+from tests.core.soak import Fired, examples, unseen
 from tests.core.thieves import BobAmongThieves
 from tests.core.town import ETH, EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, PRICE
+
+MORE_ROUNDS = 5
 
 
 class BobTrades(BobAmongThieves):
@@ -73,11 +85,24 @@ class BobTrades(BobAmongThieves):
             self.fired("bob bought")
         self._turn()
 
+    @rule(data=st.data(), pushes=PUSHES)
+    def bob_pushes(self, data: st.DataObject, pushes: list[Push]) -> None:
+        if self.town.ask("bob", PushesRequested(self._channel(data, ready=True), tuple(pushes))):
+            self.fired("bob pushed")
+        self._turn()
+
     @rule(data=st.data(), unilateral=st.booleans(), lucky=st.integers(0, 80))
     def bob_leaves(self, data: st.DataObject, unilateral: bool, lucky: int) -> None:
         if not lucky and self.town.ask("bob", CloseRequested(self._channel(data), unilateral)):
             self._turn()
             self.fired("bob left")
+
+    def teardown(self) -> None:
+        if hasattr(self, "town"):
+            sent, dropped = answered(self.bob)
+            self.fired.counts["push sent"] += sent.total()
+            self.fired.counts["push dropped"] += dropped.total()
+        super().teardown()
 
 
 class BobCarries(BobAmongThieves):
@@ -142,3 +167,14 @@ TestTradesBelow = TradesBelow.TestCase
 TestTradesBelow.settings = examples(150, 60)
 TestCarriesAbove = CarriesAbove.TestCase
 TestCarriesAbove.settings = examples(150, 60)
+
+
+def test_pushes_went_both_ways_among_thieves() -> None:
+    if not TradesBelow.fired.counts:
+        pytest.skip("the machine itself was not selected")
+    wanted = ("bob pushed", "push sent", "push dropped", "bob took Push")
+    for _ in range(MORE_ROUNDS):
+        if not TradesBelow.fired.missing(*wanted):
+            break
+        run_state_machine_as_test(TradesBelow, settings=unseen(TradesBelow.TestCase.settings))
+    TradesBelow.fired.require(*wanted)

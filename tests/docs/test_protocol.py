@@ -8,7 +8,14 @@ from typing import Any
 from channeld.adapters.transport.websocket import CloseCode
 from channeld.core.claims import MAX_AMOUNT, PayoffKind
 from channeld.core.identity import MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
-from channeld.core.operations import MAX_CLAIMS_PER_SIDE, MAX_OPERATIONS, MAX_PACKET_BYTES, MAX_REASON_BYTES
+from channeld.core.operations import (
+    MAX_CLAIMS_PER_SIDE,
+    MAX_OPERATIONS,
+    MAX_PACKET_BYTES,
+    MAX_REASON_BYTES,
+    STREAM_BYTES,
+)
+from channeld.core.pushing import MAX_WAITING_PUSHES
 from channeld.core.records import FailureCode
 from channeld.core.world import Margins
 from channeld.daemon.peering import PROTOCOL, RELAYS_A_SECOND
@@ -97,6 +104,8 @@ def test_the_numbers_of_the_limits():
         "open claims, a side": f"{MAX_CLAIMS_PER_SIDE}",
         "packet": f"{MAX_PACKET_BYTES:,} bytes",
         "reason of a failure": f"{MAX_REASON_BYTES} bytes",
+        "stream of a push": f"{STREAM_BYTES} bytes",
+        "pushes that wait in a channel": f"{MAX_WAITING_PUSHES}",
         "nodes of a relay, both ways": f"{wire.MAX_RELAY_HOPS}",
         "relays of one peer, a second": f"{RELAYS_A_SECOND}, more are dropped",
         "challenge period": f"{MIN_CHALLENGE_PERIOD_S} to {MAX_CHALLENGE_PERIOD_S:,} s",

@@ -16,6 +16,7 @@ from channeld.core.messages import (
     Hello,
     Message,
     PolicyAnnouncement,
+    PushTerms,
     QuoteReply,
     QuoteRequest,
     Relay,
@@ -53,6 +54,7 @@ from tests.wire.wire_arrays import (
     SIGNATURE,
     TERMS,
     state_copy,
+    uint,
     update,
     values,
     with_item,
@@ -149,6 +151,7 @@ def test_these_arrays_are_the_messages_that_the_protocol_describes() -> None:
         ),
         ([10, [NODE], [], b"body"], Relay((NODE,), (), b"body")),
         ([11, ID, "no route"], Complaint(ID, "no route")),
+        ([12, ID, True, uint(5)], PushTerms(ID, True, 5)),
     ]
     for items, message in expected:
         assert decode(msgpack.packb(items)) == message
@@ -158,9 +161,9 @@ def test_these_arrays_are_the_messages_that_the_protocol_describes() -> None:
 @pytest.mark.parametrize(
     ("items", "reason"),
     [
-        ([], "message.tag: expected 1 to 11, got another"),
+        ([], "message.tag: expected 1 to 12, got another"),
         ([0, ID], "message.tag"),
-        ([12, ID], "message.tag"),
+        ([13, ID], "message.tag"),
         ([True, 1, 31337, bytes(20), "alice"], "message.tag"),
         ([[1], ID], "message.tag"),
         ([6], "shutdown: expected an array of 2, got 1 items"),
@@ -188,6 +191,8 @@ def test_these_arrays_are_the_messages_that_the_protocol_describes() -> None:
         ([10, [NODE[:32]], [], b""], "relay.path: expected 33 bytes, got 32"),
         ([10, [], [], bytes(1_025)], "relay.body: expected at most 1024 bytes, got 1025 bytes"),
         ([11, ID, "x" * 513], "complaint.text: expected text of at most 512 bytes"),
+        ([12, ID, 1, uint(5)], "push terms.accepts: expected bool"),
+        ([12, ID, True, 5], "push terms.min_amount: expected uint96 as a bin"),
     ],
 )
 def test_mallory_sends_a_message(items: list[Any], reason: str) -> None:

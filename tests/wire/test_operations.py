@@ -20,6 +20,7 @@ from channeld.core.operations import (
     Fail,
     Fulfil,
     Operation,
+    Push,
     Settle,
 )
 from channeld.wire.limits import MAX_MESSAGE_BYTES
@@ -34,6 +35,7 @@ from tests.wire.wire_arrays import (
     HASHLOCK,
     ID,
     SIGNATURE,
+    STREAM,
     TERMS,
     uint,
     update,
@@ -45,7 +47,7 @@ from tests.wire.wire_cast import full_update, updates
 
 @given(updates, st.data())
 def test_the_fast_path_and_the_table_agree(update: Update, draws: st.DataObject) -> None:
-    """Adds and fulfils are read by hand-written checks; the table of fields must say the same."""
+    """Adds, fulfils and pushes are read by hand-written checks; the table of fields must say the same."""
     items = list(msgpack.unpackb(encode(update), raw=False, use_list=False)[4])
     operation = list(draws.draw(st.sampled_from(items)))
     if draws.draw(st.booleans()):
@@ -68,8 +70,8 @@ def test_the_fast_path_and_the_table_agree(update: Update, draws: st.DataObject)
         (update(*[[4, 2]] * (MAX_OPERATIONS + 1)), "update.operations: expected an array of at most 480"),
         (update(7), "update.operations: expected an array that begins with a tag"),
         (update([]), "update.operations: expected an array that begins with a tag"),
-        (update([0, 6]), "expected a tag of [1, 2, 3, 4, 5]"),
-        (update([6, 6]), "expected a tag of"),
+        (update([0, 6]), "expected a tag of [1, 2, 3, 4, 5, 6]"),
+        (update([7, 6]), "expected a tag of"),
         (update([True, *ADD[1:]]), "expected a tag of"),
         (update(ADD[:6]), "add: expected an array of 7, got 6 items"),
         (update([*ADD, b""]), "add: expected an array of 7, got 8 items"),
@@ -106,6 +108,14 @@ def test_the_fast_path_and_the_table_agree(update: Update, draws: st.DataObject)
         (update([4, 6, 6]), "expire: expected an array of 2"),
         (update([5, FEED, 1, uint(2**128)]), "settle.price: expected uint128"),
         (update([5, FEED, 1, 0]), "settle.price: expected uint128 as a bin, got int"),
+        (update([6, STREAM]), "push: expected an array of 3, got 2 items"),
+        (update([6, STREAM, uint(5), 0]), "push: expected an array of 3, got 4 items"),
+        (update([6, STREAM[1:], uint(5)]), "push.stream: expected 16 bytes, got 15"),
+        (update([6, 1, uint(5)]), "push.stream: expected 16 bytes, got int"),
+        (update([6, STREAM, 5]), "push.amount: expected uint96 as a bin, got int"),
+        (update([6, STREAM, b"\x00\x05"]), "push.amount: expected uint96 without a leading zero"),
+        (update([6, STREAM, uint(MAX_AMOUNT + 1)]), f"push.amount: expected at most {MAX_AMOUNT}"),
+        (update([6, STREAM, uint(2**96)]), "push.amount: expected uint96 in 12 bytes, got 13 bytes"),
     ],
 )
 def test_mallory_sends_a_batch(items: list[Any], reason: str) -> None:
@@ -137,6 +147,9 @@ GOOD_CLAIM = Claim(6, 5, HASHLOCK, 9)
         Fail(6, bytes(MAX_REASON_BYTES + 1)),
         Expire(2**63),
         Settle(FEED, 1, 2**128),
+        Push(STREAM[1:], 5),
+        Push(STREAM, -1),
+        Push(STREAM, MAX_AMOUNT + 1),
     ],
 )
 def test_an_operation_that_nobody_could_read_is_never_sent(operation: Operation) -> None:
@@ -163,3 +176,5 @@ def test_what_a_payment_costs_on_the_wire() -> None:
     assert empty <= 160
     assert len(encode(Update(ID, 8, 7, (Fulfil(6, HASHLOCK),), SIGNATURE))) <= 150
     assert len(encode(Ack(ID, 8, SIGNATURE))) == 103
+    pushes = [Update(ID, 8, 7, (Push(STREAM, 1_000),) * count, SIGNATURE) for count in (2, 3)]
+    assert len(encode(pushes[1])) - len(encode(pushes[0])) == 24

@@ -11,6 +11,7 @@ NODE = b"\x02" + bytes(32)
 SIGNATURE = b"\x33" * 64
 HASHLOCK = b"\x44" * 32
 FEED = b"\x55" * 31 + b"\x04"
+STREAM = b"\x66" * 16
 CALL = OptionTerms(PayoffKind.CALL, FEED, 1_800_000_000, 4_000 * 10**8, 8_000 * 10**8)
 
 

@@ -24,6 +24,7 @@ from channeld.core.messages import (
     ForwardTo,
     Hello,
     PolicyAnnouncement,
+    PushTerms,
     QuoteReply,
     QuoteRequest,
     Relay,
@@ -40,6 +41,7 @@ from channeld.core.operations import (
     Expire,
     Fail,
     Fulfil,
+    Push,
     Settle,
 )
 from channeld.core.records import (
@@ -56,6 +58,7 @@ from channeld.core.records import (
     PaymentStatus,
     Secret,
     SignedPriceRecord,
+    Stream,
     Trade,
     TradeRole,
     TradeStatus,
@@ -118,6 +121,7 @@ operations = st.one_of(
     st.builds(Fail, claim_ids, st.binary(max_size=40) | st.just(bytes(MAX_REASON_BYTES))),
     st.builds(Expire, claim_ids),
     st.builds(Settle, hashes, times, prices),
+    st.builds(Push, short_ids, amounts),
 )
 batches = st.lists(operations, min_size=1, max_size=8).map(tuple)
 
@@ -170,6 +174,7 @@ messages = st.one_of(
         st.binary(max_size=100),
     ),
     st.builds(Complaint, hashes, texts(100)),
+    st.builds(PushTerms, hashes, st.booleans(), amounts),
 )
 relay_bodies = st.one_of(
     st.builds(QuoteRequest, short_ids, legs, addresses),
@@ -269,6 +274,7 @@ records = st.one_of(
         times,
         st.none() | st.lists(claim_ids, max_size=5).map(tuple),
     ),
+    st.builds(Stream, hashes, st.booleans(), short_ids, uints(64), uints(160), times, times, uints(64)),
 )
 
 
