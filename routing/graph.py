@@ -55,6 +55,8 @@ class ChannelGraph:
         self._address_of = address_of
         self._channels: dict[bytes, Channel] = {}
         self._indexes: dict[Asset, AssetIndex] = {}
+        # Grows with everything that may change a route: what was found before is to be looked for again.
+        self.changes = 0
 
     def __len__(self) -> int:
         """Number of open channels, usable or not."""
@@ -120,6 +122,7 @@ class ChannelGraph:
     def channel_closed(self, channel_id: bytes) -> None:
         """The channel carries no new claims any more: a close or a challenge. Raises UnknownChannel."""
         known = self.channel(channel_id)
+        self.changes += 1
         del self._channels[channel_id]
         if known.a.node is None or known.b.node is None:
             return
@@ -172,6 +175,7 @@ class ChannelGraph:
 
     def _store(self, channel: Channel) -> None:
         """Keep the record, and bring networkx and the index in line with it."""
+        self.changes += 1
         self._channels[channel.channel_id] = channel
         a, b = channel.a, channel.b
         if a.node is None or b.node is None or a.policy is None or b.policy is None:

@@ -104,9 +104,14 @@ class ApiClient:
         return await self._ask(api.DECODE_INVOICE, asks.DecodeInvoice(text))
 
     async def pay(
-        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+        self,
+        invoice: str,
+        amount: int | None,
+        max_fee: int | None,
+        timeout_s: float,
+        channel_id: bytes | None = None,
     ) -> PaymentInfo:
-        return await self._ask(api.PAY, asks.Pay(invoice, amount, max_fee, timeout_s))
+        return await self._ask(api.PAY, asks.Pay(invoice, amount, max_fee, timeout_s, channel_id))
 
     async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
         return await self._ask(api.PAYMENTS, asks.ListPage(before, limit))

@@ -264,10 +264,16 @@ class Commands(Protocol):
     async def decode_invoice(self, text: str) -> DecodedInvoice: ...
 
     async def pay(
-        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+        self,
+        invoice: str,
+        amount: int | None,
+        max_fee: int | None,
+        timeout_s: float,
+        channel_id: bytes | None = None,
     ) -> PaymentInfo:
-        """Pay and wait. A payment that failed for good is returned with status failed, not raised;
-        one that is still in flight after the time is returned as pending."""
+        """Pay and wait; over the one channel of ours that is named, if one is. A payment that failed for
+        good is returned with status failed, not raised; one that is still in flight after the time is
+        returned as pending."""
         ...
 
     async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]: ...

@@ -236,7 +236,7 @@ PAY = Endpoint(
     "POST",
     "/v1/payments",
     Pay,
-    lambda c, q: c.pay(q.invoice, q.amount, q.max_fee, q.timeout_s),
+    lambda c, q: c.pay(q.invoice, q.amount, q.max_fee, q.timeout_s, q.channel_id),
     One(PaymentInfo),
 )
 PAYMENT_STREAM_PATH = "/v1/payments/stream"

@@ -76,7 +76,7 @@ async def _paid(commands: Commands, index: int, line: bytes) -> StreamedPayment:
     """What became of one line."""
     try:
         ask = from_json(Pay, parse_json(line))
-        payment = await commands.pay(ask.invoice, ask.amount, ask.max_fee, ask.timeout_s)
+        payment = await commands.pay(ask.invoice, ask.amount, ask.max_fee, ask.timeout_s, ask.channel_id)
     except ChanneldError as error:
         return StreamedPayment(index, None, failure_of(error))
     except Exception as error:

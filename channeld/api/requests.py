@@ -17,6 +17,9 @@ CHAIN_TIMEOUT_S = 600.0
 PAYMENT_TIMEOUT_S = 60.0
 """Default where hops must answer: they do in milliseconds, or hardly ever."""
 
+MAX_IN_FLIGHT = 1_000
+"""Payments of one stream that wait at once, over all channels: each holds some kilobytes."""
+
 NodeId = Annotated[bytes, Limit(33, 33)]
 Address = Annotated[bytes, Limit(20, 20)]
 Hash = Annotated[bytes, Limit(32, 32)]
@@ -134,12 +137,14 @@ class DecodeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class Pay:
-    """`amount` only where the invoice leaves it open; no `max_fee`: the configured share."""
+    """`amount` only where the invoice leaves it open; no `max_fee`: the configured share; `channel_id`:
+    out over this channel of ours alone."""
 
     invoice: Text
     amount: Amount | None = None
     max_fee: Fee | None = None
     timeout_s: Timeout = PAYMENT_TIMEOUT_S
+    channel_id: Hash | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ class PayMany:
     fill one.
     """
 
-    in_flight: Annotated[int, Limit(1, 1_000)] = 200
+    in_flight: Annotated[int, Limit(1, MAX_IN_FLIGHT)] = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,12 @@ class Daemon:
         return self.invoicing.describe(text)
 
     async def pay(
-        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+        self,
+        invoice: str,
+        amount: int | None,
+        max_fee: int | None,
+        timeout_s: float,
+        channel_id: bytes | None = None,
     ) -> PaymentInfo:
         fields = self.invoicing.decode(invoice)
         if fields.payee == self.signer.public_key:
@@ -281,7 +286,7 @@ class Daemon:
         value = fields.amount or amount
         if not value:
             raise Rejected("the invoice leaves the amount open; say how much to pay")
-        outcome = await self.payer.pay(fields, value, max_fee, timeout_s)
+        outcome = await self.payer.pay(fields, value, max_fee, timeout_s, channel_id)
         return payment_info(outcome.payment, self.catalogue, outcome.attempts, outcome.hops)
 
     async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
@@ -307,10 +312,10 @@ class Daemon:
         terms = instrument.terms(feed, coin=settings.address == ETH)
         leg = OptionLeg(terms, claim_size(size_e8, settings.decimals))
         # The way is chosen before the premium is known; buying looks for one again with it.
-        way = self.payer.route(writer, settings.address, 1, None, leg=leg)
+        way = self.payer.routes.to_writer(writer, settings.address, 1, leg)
         path = [hop.to_node for hop in way.hops]
         quote = await self.desk.ask(self.peering, path, leg, settings.address, timeout_s)
-        route = self.payer.route(writer, settings.address, quote.premium, None, leg=leg)
+        route = self.payer.routes.to_writer(writer, settings.address, quote.premium, leg)
         return QuoteInfo(
             quote.quote_id,
             writer,

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
@@ -45,8 +46,21 @@ class Chained:
 
 @dataclass(slots=True)
 class _Item:
-    event: Event | Chained
+    """Something that has happened; `done` hears when it is durable or rejected, `end` only of a rejection.
+
+    Without an event it marks a place in the queue.
+    """
+
+    event: Event | Chained | None
     done: asyncio.Future[None] | None = None
+    end: asyncio.Future[Any] | None = None
+
+    def reject(self, error: Exception) -> bool:
+        """False if nobody is to hear it."""
+        asker = self.done or self.end
+        if asker is not None and not asker.done():
+            asker.set_exception(error)
+        return asker is not None
 
 
 class Engine:
@@ -65,11 +79,14 @@ class Engine:
         self.clock = clock
         self._tools = tools
         self._act = act
+        self.on_archived: Callable[[Record], None] = lambda record: None
+        """Told of each record that has become history, once that is durable."""
         self._queue: deque[_Item] = deque()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._timers = Timers()
+        self._ticking: asyncio.TimerHandle | None = None
 
     def restore(self) -> None:
         """Fill the tables from the journal and look at everything that is open."""
@@ -89,10 +106,22 @@ class Engine:
 
     async def ask(self, event: Event) -> None:
         """Do something for a caller: returns when it is durable. Raises Rejected, nothing changed."""
+        await self._enqueue(event)
+
+    def post_for(self, event: Event, end: asyncio.Future[Any]) -> None:
+        """Do something whose end a caller awaits: `end` is told if it is rejected, and nothing else."""
+        self._queue.append(_Item(event, end=end))
+        self._work.set()
+
+    def caught_up(self) -> asyncio.Future[None]:
+        """Done when everything that was posted until now is durable."""
+        return self._enqueue(None)
+
+    def _enqueue(self, event: Event | None) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(_Item(event, done))
         self._work.set()
-        await done
+        return done
 
     def room(self) -> Awaitable[None] | None:
         """What a reader of messages must wait for before it reads on; None if there is room."""
@@ -103,14 +132,19 @@ class Engine:
 
     async def run(self) -> None:
         """Turn after turn, for ever. An exception is a bug or a failed disk: the daemon must stop."""
-        while True:
-            try:
-                async with asyncio.timeout(TICK_S):
-                    await self._work.wait()
-            except TimeoutError:
-                pass
-            self.turn()
-            await asyncio.sleep(0)  # let the transport read what has come meanwhile
+        self._tick()
+        try:
+            while True:
+                await self._work.wait()
+                self.turn()
+                await asyncio.sleep(0)  # let the transport read what has come meanwhile
+        finally:
+            if self._ticking is not None:
+                self._ticking.cancel()
+
+    def _tick(self) -> None:
+        self._work.set()
+        self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def turn(self) -> None:
         """Everything that waits, one commit, then the effects."""
@@ -135,11 +169,14 @@ class Engine:
                 self.tables.dirty.discard(channel_id)
                 self._commit(flush(self.tables, channel_id, self._tools), drafts)
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
-        self.journal.commit([*_rows(drafts), *writes])
+        rows, archived = _rows(drafts)
+        self.journal.commit([*rows, *writes])
         self.tables.just_paid.clear()  # from here on the journal knows
         for draft in drafts:
             for effect in draft.effects:
                 self._run(effect)
+        for record in archived:
+            self.on_archived(record)
         for future in done:
             if not future.done():
                 future.set_result(None)
@@ -155,6 +192,10 @@ class Engine:
         self, item: _Item, drafts: list[Draft], writes: list[Write], done: list[asyncio.Future[None]]
     ) -> None:
         event = item.event
+        if event is None:
+            assert item.done is not None
+            done.append(item.done)
+            return
         if isinstance(event, Chained):
             writes.extend(event.writes)
             for part in event.events:
@@ -170,9 +211,8 @@ class Engine:
             draft = Draft(self.tables)
             draft.emit(Disconnect(event.peer, str(violation)))
         except Rejected as rejection:
-            assert item.done is not None, f"nobody hears that {event} was rejected: {rejection}"
-            if not item.done.done():
-                item.done.set_exception(rejection)
+            heard = item.reject(rejection)
+            assert heard, f"nobody hears that {event} was rejected: {rejection}"
             return
         self._commit(draft, drafts)
         if item.done is not None:
@@ -197,16 +237,16 @@ class Engine:
     def fail_waiting(self, error: Exception) -> None:
         """Tell everybody who waits for an answer that none will come."""
         for item in self._queue:
-            if item.done is not None and not item.done.done():
-                item.done.set_exception(error)
+            item.reject(error)
 
 
-def _rows(drafts: Iterable[Draft]) -> list[Write]:
-    """The rows of every changed record, the last word on each only."""
+def _rows(drafts: Iterable[Draft]) -> tuple[list[Write], list[Record]]:
+    """The rows of every changed record, the last word on each only, and those that became history."""
     changes: dict[tuple[type[Record], bytes], Record | None] = {}
     for draft in drafts:
         changes.update(draft.changes)
     rows: list[Write] = []
+    archived: list[Record] = []
     for (table, key), record in changes.items():
         kind = kind_of(table)
         if record is None:
@@ -216,6 +256,7 @@ def _rows(drafts: Iterable[Draft]) -> list[Write]:
         if is_archived(record):
             rows.append(Delete(kind, key))
             rows.append(Put(f"{kind}_done", key, value))
+            archived.append(record)
         else:
             rows.append(Put(kind, key, value))
-    return rows
+    return rows, archived

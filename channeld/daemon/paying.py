@@ -1,20 +1,17 @@
 """Paying: find a route, offer along it, and try another one when a hub says no."""
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
 
 from channeld.adapters.journal.records import Journal
 from channeld.config.settings import Config
-from channeld.core.channel import Channel
-from channeld.core.claims import Claim, Side
-from channeld.core.draft import Tables
+from channeld.core.draft import Record, Tables
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.events import OptionRequested, PaymentRequested
-from channeld.core.forwarding import paid_time_s
 from channeld.core.messages import Deliver, Instruction, WriteOption
-from channeld.core.payoff import most
 from channeld.core.records import (
     Failure,
     FailureCode,
@@ -26,20 +23,20 @@ from channeld.core.records import (
     TradeStatus,
 )
 from channeld.daemon.engine import Engine
-from channeld.daemon.gossip import Gossip
 from channeld.daemon.quotes import HeldQuote
-from channeld.daemon.views import spendable_now
+from channeld.daemon.routes import Routes
 from channeld.daemon.waiting import Waiters
 from channeld.wire.invoice import InvoiceFields
 from channeld.wire.packet import Hop, build_packet
 from channeld.wire.records import decode_record
-from routing.edge import Asset
-from routing.errors import NoRoute, RoutingError
-from routing.route import Collateral, EdgeKey, Query, Route
-from routing.search import find_route
+from routing.route import EdgeKey, Route
 
 MAX_ATTEMPTS = 6
 """Routes tried for one payment. Each failure excludes a channel, so more seldom helps."""
+
+WOKEN_AT_ONCE = 64
+"""Payments whose callers are woken between two turns: enough for a batch that is worth its signature and
+its fsync, few enough that the peer has work while we prepare the next one."""
 
 FINAL_FAILURES = (
     FailureCode.UNKNOWN_HASH,
@@ -64,79 +61,40 @@ class Outcome:
 class Payer:
     """Payments and option purchases of this node."""
 
-    def __init__(
-        self, config: Config, engine: Engine, gossip: Gossip, waiters: Waiters, own_id: bytes
-    ) -> None:
+    def __init__(self, config: Config, engine: Engine, routes: Routes, waiters: Waiters) -> None:
+        self.routes = routes
         self._config = config
         self._engine = engine
-        self._gossip = gossip
         self._waiters = waiters
-        self._own_id = own_id
+        # By hashlock, who waits for the end of a payment: whoever asks while it is under way is rejected
+        # by the core, and waits for that here too.
+        self._ends: dict[bytes, list[asyncio.Future[Payment | None]]] = {}
+        self._ended: deque[tuple[asyncio.Future[Payment | None], Payment]] = deque()
+        engine.on_archived = self._archived
 
     @property
     def _tables(self) -> Tables:
         return self._engine.tables
 
-    def route(
+    async def pay(
         self,
-        destination: bytes,
-        asset: bytes,
+        invoice: InvoiceFields,
         amount: int,
         max_fee: int | None,
-        excluded: frozenset[EdgeKey] = frozenset(),
-        leg: OptionLeg | None = None,
-    ) -> Route:
-        """The cheapest route from us over channels that are up now. Raises Rejected, saying why not."""
-        limit = self._fee_limit(amount) if max_fee is None and leg is None else max_fee
-        ours = [c for c in self._tables.channels() if c.params.asset == asset]
-        collateral = None
-        if leg is not None:
-            locked = most(Claim(0, leg.size, None, 0, leg.terms))
-            duration_s = paid_time_s(leg.terms.expiry_s, self._tables.now_s)
-            remote = self._liquidity(ours, remote=True)
-            collateral = Collateral(locked, duration_s, remote)
-        try:
-            query = Query(
-                self._own_id,
-                destination,
-                Asset(self._config.chain.chain_id, asset),
-                amount,
-                deadline_budget_s=0,
-                max_fee=limit,
-                local_liquidity=self._liquidity(ours, remote=False),
-                excluded_edges=excluded,
-                collateral=collateral,
-            )
-            return find_route(self._gossip.graph, query)
-        except NoRoute as error:
-            raise Rejected(f"no route to {destination.hex()[:16]}: {error}") from error
-        except RoutingError as error:
-            raise Rejected(str(error)) from error
-
-    def _fee_limit(self, amount: int) -> int:
-        base = max((asset.fee_base_units for asset in self._config.asset), default=0)
-        return amount * self._config.payment.max_fee_ppm // 1_000_000 + 10 * base
-
-    def _liquidity(self, channels: Sequence[Channel], *, remote: bool) -> dict[bytes, int]:
-        result = {}
-        for channel in channels:
-            if channel.channel_id in self._tables.online:
-                side: Side = channel.me.other if remote else channel.me
-                result[channel.channel_id] = spendable_now(channel, side)
-        return result
-
-    async def pay(
-        self, invoice: InvoiceFields, amount: int, max_fee: int | None, timeout_s: float
+        timeout_s: float,
+        channel_id: bytes | None = None,
     ) -> Outcome:
-        """Pay an invoice: route after route until it succeeds, fails for good, or the time is over."""
-        known = self.payment(invoice.hashlock)
-        if known is not None and known.status is PaymentStatus.SUCCEEDED:
-            raise Rejected(f"the invoice {invoice.hashlock.hex()} is paid already")
+        """Pay an invoice: route after route until it succeeds, fails for good, or the time is over.
+
+        With a `channel_id`, over that channel of ours alone. Raises Rejected, also if it is paid already.
+        """
         excluded: set[EdgeKey] = set()
         outcome: Outcome | None = None
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                route = self.route(invoice.payee, invoice.asset, amount, max_fee, frozenset(excluded))
+                route = self.routes.to_payee(
+                    invoice.payee, invoice.asset, amount, max_fee, frozenset(excluded), channel_id
+                )
             except Rejected:
                 if outcome is None:
                     raise
@@ -154,11 +112,15 @@ class Payer:
         return outcome
 
     async def _attempt(self, invoice: InvoiceFields, amount: int, route: Route, timeout_s: float) -> Payment:
+        hashlock = invoice.hashlock
         deadline_s = self._deadline_s()
         last = Deliver(invoice.payment_secret, amount)
-        await self._engine.ask(
+        loop = asyncio.get_running_loop()
+        end: asyncio.Future[Payment | None] = loop.create_future()
+        self._ends.setdefault(hashlock, []).append(end)
+        self._engine.post_for(
             PaymentRequested(
-                invoice.hashlock,
+                hashlock,
                 invoice.payee,
                 invoice.asset,
                 amount,
@@ -168,17 +130,57 @@ class Payer:
                 _packet(route, deadline_s, last, None),
                 invoice.description,
                 self._tables.now_s,
-            )
+            ),
+            end,
         )
-
-        def resolved() -> Payment | None:
-            payment = self.payment(invoice.hashlock)
-            return payment if payment is not None and payment.archived else None
-
-        payment = await self._waiters.until("payment", invoice.hashlock, resolved, timeout_s)
-        payment = payment or self.payment(invoice.hashlock)
-        assert payment is not None
+        timer = loop.call_later(timeout_s, self._give_up, end)
+        try:
+            payment = await end
+        finally:
+            timer.cancel()
+            self._forget(hashlock, end)
+        payment = payment or self.payment(hashlock)
+        assert payment is not None, "it was begun before its time was over"
         return payment
+
+    def _give_up(self, end: asyncio.Future[Payment | None]) -> None:
+        """The time is over: the caller hears how far it has come, once that is known."""
+
+        def caught_up(place: asyncio.Future[None]) -> None:
+            if not end.done():
+                error = place.exception()
+                end.set_result(None) if error is None else end.set_exception(error)
+
+        self._engine.caught_up().add_done_callback(caught_up)
+
+    def _forget(self, hashlock: bytes, end: asyncio.Future[Payment | None]) -> None:
+        ends = self._ends.get(hashlock)
+        if ends is not None and end in ends:
+            ends.remove(end)
+            if not ends:
+                del self._ends[hashlock]
+
+    def _archived(self, record: Record) -> None:
+        """A record has become history, durably: whoever waits for the end of a payment may go on."""
+        if not isinstance(record, Payment):
+            return
+        for end in self._ends.pop(record.hashlock, ()):
+            if not self._ended:
+                asyncio.get_running_loop().call_soon(self._release)
+            self._ended.append((end, record))
+
+    def _release(self) -> None:
+        """Wake a few of those whose payments have ended, and the others after the next turn.
+
+        Whoever is woken may pay again at once. If all were, the peers would idle until the last of the
+        new payments is prepared, and then we would until all of them are answered.
+        """
+        for _ in range(min(len(self._ended), WOKEN_AT_ONCE)):
+            end, payment = self._ended.popleft()
+            if not end.done():
+                end.set_result(payment)
+        if self._ended:
+            asyncio.get_running_loop().call_soon(self._release)
 
     def _deadline_s(self) -> int:
         return self._tables.now_s + self._config.payment.deadline_s
@@ -207,8 +209,8 @@ class Payer:
         trade: Trade | None = None
         for _ in range(MAX_ATTEMPTS):
             try:
-                route = self.route(
-                    quote.writer, quote.asset, quote.premium, None, frozenset(excluded), quote.leg
+                route = self.routes.to_writer(
+                    quote.writer, quote.asset, quote.premium, quote.leg, frozenset(excluded)
                 )
             except Rejected:
                 if trade is None:

@@ -256,7 +256,12 @@ class ScriptedNode:
         raise Rejected(f"expected an invoice (chd1...), got {text[:20]!r}")
 
     async def pay(
-        self, invoice: str, amount: int | None, max_fee: int | None, timeout_s: float
+        self,
+        invoice: str,
+        amount: int | None,
+        max_fee: int | None,
+        timeout_s: float,
+        channel_id: bytes | None = None,
     ) -> PaymentInfo:
         """A description of "unpayable" fails for good, "slow" stays pending."""
         self._check()

@@ -54,6 +54,11 @@ class Connection:
     def remote_host(self) -> str:
         return self._socket.remote_host
 
+    @property
+    def sent_bytes(self) -> int:
+        """Of all frames so far, encrypted; without the headers of websocket and TCP."""
+        return self._socket.sent_bytes
+
     def send(self, data: bytes) -> bool:
         """Queue one message of 1 to MAX_MESSAGE_BYTES bytes; never waits.
 

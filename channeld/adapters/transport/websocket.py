@@ -61,6 +61,7 @@ class WebSocket:
         self._loop = asyncio.get_running_loop()
         self.remote_host = remote_host
         self.heard_at_s = self._loop.time()
+        self.sent_bytes = 0
 
     async def receive(self) -> bytes:
         """The next binary frame. Raises MalformedMessage (anything else) or ConnectionEnded."""
@@ -88,6 +89,7 @@ class WebSocket:
 
     async def send(self, frame: bytes) -> None:
         """Returns once the frame is with the operating system or a bounded buffer before it."""
+        self.sent_bytes += len(frame)
         try:
             await self._inner.send_bytes(frame)
         except (ConnectionError, RuntimeError) as error:
