@@ -293,7 +293,9 @@ def _deposits_confirmed(draft: Draft, event: DepositsConfirmed) -> None:
     phase = Phase.OPEN if fresh else channel.phase
     channel = replace(channel, deposits=event.deposits, phase=phase)
     draft.put(channel)
-    if channel.peer and not draft.is_online(channel.channel_id):
+    if phase in (Phase.DISPUTED, Phase.CLOSED):
+        pass  # it goes on on chain: whoever is told that it is up would sign states for it
+    elif channel.peer and not draft.is_online(channel.channel_id):
         draft.emit(Send(channel.peer, reestablish(channel)))
     elif channel.peer:
         deposits = event.deposits
