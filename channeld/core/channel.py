@@ -7,10 +7,11 @@ act at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from channeld.core.claims import MAX_VERSION, ZERO_STATE, Claim, Side, State
+from channeld.core.copying import replace
 from channeld.core.errors import PeerViolation
 from channeld.core.identity import ChannelParams
 from channeld.core.operations import (
@@ -234,7 +235,7 @@ def _affordable(
     """
     deposit_a, deposit_b = channel.usable_deposits()
     try:
-        require_solvent(state, deposit_a, deposit_b)
+        require_solvent(state, deposit_a, deposit_b, state.exposure)
     except PeerViolation:
         pass
     else:
@@ -249,13 +250,13 @@ def _affordable(
             trial = apply_operations(
                 channel.theirs, version, channel.me, [*kept, operation], world, ours=True
             )
-            require_solvent(trial, deposit_a, deposit_b)
+            require_solvent(trial, deposit_a, deposit_b, trial.exposure)
         except PeerViolation:
             dropped.append(operation)
         else:
             kept.append(operation)
     state = apply_operations(channel.theirs, version, channel.me, kept, world, ours=True)
-    free = spendable(state, (deposit_a, deposit_b), channel.me)
+    free = spendable(state, (deposit_a, deposit_b), channel.me, state.exposure)
     for push in proposed:
         if not isinstance(push, Push):
             continue
@@ -306,7 +307,7 @@ def receive_update(channel: Channel, update: Update, world: World, verify: Verif
         )
     parent = channel.mine if on_mine else channel.theirs
     state = apply_operations(parent, update.version, peer, update.operations, world)
-    require_solvent(state, channel.deposits.a, channel.deposits.b)
+    require_solvent(state, channel.deposits.a, channel.deposits.b, state.exposure)
     if not verify(channel.channel_id, state, update.signature):
         raise PeerViolation(
             f"update {update.version}: the signature is not the peer's over the resulting state"

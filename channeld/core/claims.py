@@ -10,8 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from channeld.core.errors import PeerViolation
+
+if TYPE_CHECKING:
+    from channeld.core.solvency import Exposure
 
 PRICE_SCALE = 10**8
 """Prices carry 8 decimals, as RedStone's do: a price of 1 is the integer 100,000,000."""
@@ -33,6 +37,10 @@ class Side(IntEnum):
     @property
     def other(self) -> "Side":
         return Side.B if self is Side.A else Side.A
+
+
+_SIDES = (Side.A, Side.B)
+"""By number: to call an enum class is slow, and each operation of each batch asks for a side."""
 
 
 class PayoffKind(IntEnum):
@@ -113,11 +121,11 @@ class Claim:
 
     @property
     def payer(self) -> Side:
-        return Side(self.claim_id & 1)
+        return _SIDES[self.claim_id & 1]
 
     @property
     def payee(self) -> Side:
-        return Side(~self.claim_id & 1)
+        return _SIDES[~self.claim_id & 1]
 
     @property
     def kind(self) -> PayoffKind:
@@ -137,13 +145,15 @@ class State:
 
     `claims` maps claim id to claim in order of addition and is never written to after the state was
     made. `last_ids` are the highest claim ids ever added by A and by B; they are not signed but follow
-    from the history, and make sure that no id is used twice.
+    from the history, and make sure that no id is used twice. `exposure` is what `claims` can cost, if it
+    was carried along while the state was made; a state that comes from elsewhere has none, nor has a copy.
     """
 
     version: int = 0
     net: int = 0
     claims: Mapping[int, Claim] = field(default_factory=lambda: NO_CLAIMS)
     last_ids: tuple[int, int] = (-2, -1)
+    exposure: "Exposure | None" = field(default=None, init=False, compare=False, repr=False)
 
 
 ZERO_STATE = State()

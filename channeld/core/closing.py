@@ -6,9 +6,8 @@ A cooperative close, once signed, is an outcome that the peer can enforce until 
 and is confirmed; from the signature to then no state is signed any more.
 """
 
-from dataclasses import replace
-
 from channeld.core.channel import Channel, Phase
+from channeld.core.copying import replace
 from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Notify, Send, SendClose, SubmitClose, WakeChannel
 from channeld.core.errors import PeerViolation, Rejected

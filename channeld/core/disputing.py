@@ -4,11 +4,11 @@
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from itertools import chain, combinations, islice
 
 from channeld.core.channel import Channel, Phase, find_claim
 from channeld.core.claims import Claim, State
+from channeld.core.copying import replace
 from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import (
     Effect,

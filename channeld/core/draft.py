@@ -6,7 +6,7 @@ step is done. Raised therefore means that nothing changed.
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from channeld.core.channel import Channel, Update, Verify
 from channeld.core.claims import Claim
@@ -159,10 +159,11 @@ class Tables:
                 self.just_paid.add(record.hashlock)
             elif isinstance(record, Stream):
                 self.just_pushed[key] = record
-        self.refs_of_hash.update(draft.refs)
         for hashlock, refs in draft.refs.items():
-            if not refs:
-                del self.refs_of_hash[hashlock]
+            if refs:
+                self.refs_of_hash[hashlock] = refs
+            else:
+                self.refs_of_hash.pop(hashlock, None)
         self.online |= draft.came_online
         self.shutting |= draft.shutting
         self.held.update(draft.held)
@@ -210,9 +211,15 @@ def open_claims(channel: Channel) -> Iterator[Claim]:
             yield operation.claim
 
 
+_BECOMES_HISTORY = (Forward, Invoice, Payment, Trade, Stream)
+
+_UNCHANGED: Any = object()
+"""Stands for what a step has not touched, where None would say that it is gone."""
+
+
 def is_archived(record: Record) -> bool:
     """Whether a record is history: on disk, no longer in memory."""
-    return isinstance(record, Forward | Invoice | Payment | Trade | Stream) and record.archived
+    return isinstance(record, _BECOMES_HISTORY) and record.archived
 
 
 @dataclass(slots=True)
@@ -264,11 +271,12 @@ class Draft:
 
     def get(self, table: type[R], key: bytes) -> R | None:
         """The live record of a table, as this step sees it; history is not found."""
-        if (table, key) in self.changes:
-            record = self.changes[table, key]
-        else:
+        record = self.changes.get((table, key), _UNCHANGED)
+        if record is _UNCHANGED:
             record = self.tables.records[table].get(key)
-        if record is None or is_archived(record):
+        elif record is not None and is_archived(record):
+            return None
+        if record is None:
             return None
         assert isinstance(record, table)
         return record
@@ -321,7 +329,8 @@ class Draft:
 
     def unindex(self, hashlock: bytes, ref: ClaimRef) -> None:
         """Forget a claim that is gone; the last one takes the secret with it."""
-        refs = tuple(other for other in self.refs_of(hashlock) if other != ref)
+        refs = self.refs_of(hashlock)
+        refs = () if refs == (ref,) else tuple([other for other in refs if other != ref])
         self.refs[hashlock] = refs
         if not refs and self.get(Secret, hashlock) is not None:
             self.changes[Secret, hashlock] = None

@@ -5,10 +5,9 @@ the onward one is final (R7). Options travel back along the premium's path under
 hashlock, with identical terms, so that a hub ends with back-to-back positions (R14).
 """
 
-from dataclasses import replace
-
 from channeld.core.channel import Channel, Phase, withdraw_waiting
 from channeld.core.claims import Claim
+from channeld.core.copying import replace
 from channeld.core.draft import Draft, HubPolicy, Toolbox
 from channeld.core.effects import Notify
 from channeld.core.messages import ForwardTo

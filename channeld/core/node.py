@@ -5,7 +5,6 @@ calls `flush` when no event is left in this turn, so that batches grow with load
 has no delay (R3, R4).
 """
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import assert_never
 
@@ -29,6 +28,7 @@ from channeld.core.closing import (
     request_close,
     shutdown_received,
 )
+from channeld.core.copying import replace
 from channeld.core.disputing import (
     challenge_seen,
     force_close,

@@ -5,11 +5,11 @@ travels once (R7, R10). What a claim is for (a payment, a trade, somebody else's
 `paying`, `trading` and `forwarding`.
 """
 
-from dataclasses import replace
 from hashlib import sha256
 
 from channeld.core.channel import Channel, enqueue, find_claim
 from channeld.core.claims import Claim, OptionTerms
+from channeld.core.copying import replace
 from channeld.core.draft import Answers, Draft
 from channeld.core.effects import RegisterSecret, WakeClaim
 from channeld.core.operations import MAX_OPERATIONS, Add, Expire, Fail, Fulfil
@@ -30,7 +30,8 @@ def offer(
     channel = draft.channel(channel_id)
     claim = Claim(channel.next_id, amount, hashlock, deadline_s, terms)
     ref = ClaimRef(channel_id, claim.claim_id)
-    draft.put(replace(enqueue(channel, Add(claim, packet)), next_id=channel.next_id + 2))
+    waiting = (*channel.waiting, Add(claim, packet))
+    draft.put(replace(channel, waiting=waiting, next_id=channel.next_id + 2))
     draft.index(hashlock, ref)
     draft.emit(WakeClaim(deadline_s + draft.world.margins.reorg_s + 1, ref))
     return ref

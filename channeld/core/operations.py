@@ -12,6 +12,7 @@ from typing import assert_never
 from channeld.core.claims import MAX_AMOUNT, Claim, Side, State, require_legal_terms
 from channeld.core.errors import PeerViolation, Untimely
 from channeld.core.payoff import group_payout
+from channeld.core.solvency import exposure_of
 from channeld.core.world import World, expired_unregistered, registered_in_time, settlement_price
 
 MAX_CLAIMS_PER_SIDE = 240
@@ -107,19 +108,27 @@ class StateDraft:
     What is `ours` travels before it is judged again: it must hold `skew_s` longer than the peer demands.
     """
 
-    __slots__ = ("_claims", "_last_ids", "_net", "_open", "_ours")
+    __slots__ = ("_added", "_claims", "_exposure", "_last_ids", "_net", "_open", "_ours", "_removed")
 
     def __init__(self, parent: State, *, ours: bool = False) -> None:
         self._ours = ours
         self._claims = dict(parent.claims)
+        self._exposure = exposure_of(parent)
+        self._added: list[Claim] = []
+        self._removed: list[Claim] = []
         self._net = parent.net
         self._last_ids = list(parent.last_ids)
-        payers_b = sum(claim_id & 1 for claim_id in self._claims)
+        payers_b = sum([claim_id & 1 for claim_id in self._claims])
         self._open = [len(self._claims) - payers_b, payers_b]
 
     def finish(self, version: int) -> State:
         """The finished state; the draft must not be used afterwards."""
-        return State(version, self._net, self._claims, (self._last_ids[0], self._last_ids[1]))
+        state = State(version, self._net, self._claims, (self._last_ids[0], self._last_ids[1]))
+        exposure = self._exposure
+        if self._removed or self._added:
+            exposure = exposure.after(removed=self._removed, added=self._added)
+        object.__setattr__(state, "exposure", exposure)  # nobody has seen the state yet
+        return state
 
     def apply(self, operation: Operation, by: Side, world: World) -> None:
         """Apply one operation or raise PeerViolation with the draft unchanged."""
@@ -160,6 +169,7 @@ class StateDraft:
         if self._ours and claim.deadline_s < world.now_s:
             raise PeerViolation(f"add: the deadline {claim.deadline_s} of claim {claim.claim_id} is over")
         self._claims[claim.claim_id] = claim
+        self._added.append(claim)
         self._last_ids[by] = claim.claim_id
         self._open[by] += 1
 
@@ -185,6 +195,7 @@ class StateDraft:
 
     def _remove(self, claim: Claim) -> None:
         del self._claims[claim.claim_id]
+        self._removed.append(claim)
         self._open[claim.payer] -= 1
 
     def _fulfil(self, operation: Fulfil, by: Side, world: World) -> None:
@@ -200,7 +211,9 @@ class StateDraft:
             self._remove(claim)
             self._net += claim.amount if claim.payer is Side.A else -claim.amount
         else:
-            self._claims[claim.claim_id] = claim.unlocked()
+            self._claims[claim.claim_id] = unlocked = claim.unlocked()
+            self._removed.append(claim)
+            self._added.append(unlocked)
 
     def _slack_s(self, world: World) -> int:
         return world.margins.skew_s if self._ours else 0

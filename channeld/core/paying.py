@@ -1,9 +1,8 @@
 """Payments: what we ask for (invoices) and what we pay."""
 
-from dataclasses import replace
-
 from channeld.core.channel import Channel, Phase
 from channeld.core.claims import Claim
+from channeld.core.copying import replace
 from channeld.core.draft import Draft
 from channeld.core.effects import Notify
 from channeld.core.errors import Rejected

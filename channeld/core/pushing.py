@@ -7,9 +7,9 @@ state contains when the connection ends is dropped, and its caller told, who may
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from channeld.core.channel import Channel, enqueue
+from channeld.core.copying import replace
 from channeld.core.draft import Draft, PushPolicy
 from channeld.core.effects import AnswerPushes, Notify
 from channeld.core.errors import Rejected
@@ -39,7 +39,7 @@ def request_pushes(draft: Draft, event: PushesRequested) -> None:
             f"expected at most {MAX_WAITING_PUSHES} pushes to wait, {len(waiting)} do already; try later"
         )
     deposits = channel.usable_deposits()
-    free = min(spendable(state, deposits, channel.me) for state in channel.enforceable)
+    free = min(spendable(state, deposits, channel.me, state.exposure) for state in channel.enforceable)
     free -= sum(push.amount for push in waiting)
     free -= sum(op.claim.amount for op in channel.waiting if isinstance(op, Add) and op.claim.terms is None)
     asked = sum(push.amount for push in event.pushes)

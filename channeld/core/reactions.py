@@ -4,12 +4,12 @@ Accepted means: in the only state that anyone can enforce (R6). So a hop carries
 at this very step, and the step's changes are durable before anything leaves.
 """
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import assert_never
 
 from channeld.core.channel import Channel, Phase, Progress, enqueue, find_claim, is_gone
 from channeld.core.claims import Claim
+from channeld.core.copying import replace
 from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Notify, PublishPrice, RegisterSecret, WakeClaim
 from channeld.core.errors import PeerViolation

@@ -1,9 +1,8 @@
 """What a connection begins and ends with: each side says what it holds, and hears what it missed (R12)."""
 
-from dataclasses import replace
-
 from channeld.core.channel import Channel, Phase, Reestablish, reestablish, resend
 from channeld.core.closing import resume_close
+from channeld.core.copying import replace
 from channeld.core.disputing import look_after
 from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Notify, Send, SendCopy, SendSigned

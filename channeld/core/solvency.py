@@ -244,6 +244,11 @@ def _coin_extremes(ladder: _Ladder, floor_plus_1: int) -> tuple[int, int]:
     return max(owed_a, -slope), max(owed_b, slope)
 
 
+def exposure_of(state: State) -> Exposure:
+    """The exposure of a state: what was carried along with it, else counted anew."""
+    return NO_EXPOSURE.after(added=state.claims.values()) if state.exposure is None else state.exposure
+
+
 def worst_case(claims: Iterable[Claim]) -> tuple[int, int]:
     """What side A and what side B must have, in the asset's smallest unit; O(n log n)."""
     exposure = NO_EXPOSURE.after(added=claims)

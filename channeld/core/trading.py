@@ -5,9 +5,8 @@ enforceable state, offers the option; the buyer, seeing the option there, reveal
 a bundle: every variant of that lost money.
 """
 
-from dataclasses import replace
-
 from channeld.core.claims import Claim
+from channeld.core.copying import replace
 from channeld.core.draft import Draft
 from channeld.core.effects import Notify
 from channeld.core.errors import Rejected

@@ -20,7 +20,7 @@ from channeld.core.claims import State
 from channeld.core.events import CloseRequested, SettlementRequested
 from channeld.core.operations import MAX_OPERATIONS
 from channeld.core.records import Forward, ForwardStatus, Payment, Secret, Trade
-from channeld.core.solvency import require_solvent
+from channeld.core.solvency import NO_EXPOSURE, require_solvent
 from tests.core import pushes
 from tests.core.books import Prices, due_by_records, fees_earned, prices_now, worst_case
 from tests.core.network import T0_S, Node
@@ -227,6 +227,7 @@ class HonestNetwork(Pushing, RuleBasedStateMachine):
             for channel in self._channels(node):
                 for state in channel.enforceable:
                     require_solvent(state, channel.deposits.a, channel.deposits.b)
+                    assert state.exposure in (None, NO_EXPOSURE.after(added=state.claims.values()))
 
     @invariant()
     def no_secret_is_forgotten_while_it_is_worth_something(self) -> None:

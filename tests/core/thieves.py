@@ -20,7 +20,7 @@ from channeld.core.messages import (
 )
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
 from channeld.core.records import OptionLeg
-from channeld.core.solvency import require_solvent
+from channeld.core.solvency import NO_EXPOSURE, require_solvent
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices, due_by_records, worst_case
 from tests.core.mallory import Mallory, hash_of
@@ -336,6 +336,7 @@ class BobAmongThieves(RuleBasedStateMachine):
         for channel in self._channels():
             for state in channel.enforceable:
                 require_solvent(state, channel.deposits.a, channel.deposits.b)
+                assert state.exposure in (None, NO_EXPOSURE.after(added=state.claims.values()))
 
     @invariant()
     def bob_never_signs_two_states_of_one_version(self) -> None:
