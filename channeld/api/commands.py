@@ -12,19 +12,21 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class AssetInfo:
     """`on_chain` is our account's balance, `in_channels` what we could take home if all closed now,
-    `credit` what the contract keeps for us because a payout failed."""
+    `credit` what the contract keeps for us because a payout failed. What only the chain knows is None
+    while it cannot be asked."""
 
     address: bytes
     symbol: str
     decimals: int
-    on_chain: int
+    on_chain: int | None
     in_channels: int
-    credit: int
+    credit: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """`clock_trusted` is False while the chain's clock and ours disagree: no new risk is taken then."""
+    """`clock_trusted` is False while the chain's clock and ours disagree: no new risk is taken then.
+    `chain_error` says why the chain cannot be asked; empty if it answers."""
 
     node_id: bytes
     address: bytes
@@ -40,6 +42,7 @@ class NodeInfo:
     peers: int
     channels: int
     assets: tuple[AssetInfo, ...]
+    chain_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ def node(info: NodeInfo) -> Text:
         ("chain", chain),
         ("adjudicator", checksummed(info.adjudicator)),
         ("synced", yes_or_no(info.synced)),
+        ("chain error", clean(info.chain_error)),
         ("clock trusted", yes_or_no(info.clock_trusted)),
         ("listens on", str(info.listen_port)),
         ("peers", str(info.peers)),
@@ -94,15 +95,19 @@ def balances(info: NodeInfo) -> Table | str:
     rows = [
         (
             asset.symbol,
-            from_units(asset.on_chain, asset.decimals),
+            _if_known(asset.on_chain, asset.decimals),
             from_units(asset.in_channels, asset.decimals),
-            from_units(asset.credit, asset.decimals),
+            _if_known(asset.credit, asset.decimals),
         )
         for asset in info.assets
     ]
     return listing(
         "asset", ">on chain", ">in channels", ">credit", empty="no assets are configured", rows=rows
     )
+
+
+def _if_known(units: int | None, decimals: int) -> str:
+    return "unknown" if units is None else from_units(units, decimals)
 
 
 def credits(items: Sequence[CreditInfo]) -> Table | str:

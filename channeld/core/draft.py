@@ -107,7 +107,8 @@ class Tables:
 
     `registered_s` and `published` are complete up to block time `confirmed_s`: whoever feeds them sets it
     after the events of each confirmed block. While the chain's clock and ours disagree (`clock_trusted`
-    is False) no new risk is taken. What follows from the records (`refs_of_hash`), belongs to a
+    is False) no new risk is taken. What follows from the records (`refs_of_hash`, `with_claims`: the channels
+    that are not idle, `changed`: those that changed since somebody cleared it), belongs to a
     connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong
     time) or lives for seconds (`quotes`) is not durable. `paid` knows the hashes of payments that succeeded
     (history), except those of the present turn, which are in `just_paid` until whoever makes them durable
@@ -130,6 +131,8 @@ class Tables:
     held: dict[bytes, HeldUpdate] = field(default_factory=dict)
     channels_of: dict[bytes, set[bytes]] = field(default_factory=dict)
     refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
+    with_claims: dict[bytes, None] = field(default_factory=dict)
+    changed: set[bytes] = field(default_factory=set)
     quotes: dict[bytes, Quote] = field(default_factory=dict)
     dirty: set[bytes] = field(default_factory=set)
     paid: Container[bytes] = frozenset()
@@ -152,6 +155,11 @@ class Tables:
                 self.records[table][key] = record
             if isinstance(record, Channel):
                 self.channels_of.setdefault(record.counterparty, set()).add(key)
+                self.changed.add(key)
+                if record.theirs.claims or record.mine.claims:
+                    self.with_claims[key] = None
+                else:
+                    self.with_claims.pop(key, None)
                 self.dirty.add(key)
             elif isinstance(record, SignedPriceRecord):
                 self.signed_prices[record.feed, record.expiry_s] = record.price

@@ -82,6 +82,22 @@ class PolicyAnnouncement:
     signature: bytes = b""
 
 
+POLICY_BUCKETS = 256
+DIGEST_BYTES = 8
+"""With 10,000 channels a bucket has 80 policies, some 20 kB: what two nodes that differ in one send."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesKnown:
+    """Which policies the sender knows, in short; once, after the greeting.
+
+    For each first byte of a channel id, in order, the exclusive or of the first 8 bytes of the sha256 of
+    each policy message (as it is encoded) of such channels.
+    """
+
+    digests: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Relay:
     """A small message passed along channels to a node that is no neighbour.
@@ -121,6 +137,7 @@ Message = (
     | CloseOffer
     | StateCopy
     | PolicyAnnouncement
+    | PoliciesKnown
     | Relay
     | Complaint
     | PushTerms

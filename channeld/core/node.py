@@ -67,6 +67,7 @@ from channeld.core.messages import (
     DepositsSeen,
     Hello,
     Message,
+    PoliciesKnown,
     PolicyAnnouncement,
     PushTerms,
     Relay,
@@ -202,7 +203,7 @@ def _required(draft: Draft, channel_id: bytes) -> Channel:
 
 
 def _message(draft: Draft, peer: bytes, message: Message, tools: Toolbox) -> None:
-    if isinstance(message, Hello | PolicyAnnouncement | Relay | Complaint):
+    if isinstance(message, Hello | PolicyAnnouncement | PoliciesKnown | Relay | Complaint):
         return  # the daemon's business: they move no money
     channel = draft.get(Channel, message.channel_id)
     if channel is None or channel.peer != peer:

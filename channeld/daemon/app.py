@@ -31,10 +31,11 @@ from channeld.core.identity import ChannelParams
 from channeld.core.messages import Hello
 from channeld.core.world import Margins
 from channeld.daemon.acting import Actor, toolbox
+from channeld.daemon.census import Census
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.commands import Daemon
 from channeld.daemon.engine import Engine
-from channeld.daemon.feeds import Feeds, follow_prices
+from channeld.daemon.feeds import Feeds, PriceWatch
 from channeld.daemon.funding import Funding
 from channeld.daemon.gossip import Gossip
 from channeld.daemon.history import PaymentsMade
@@ -169,6 +170,7 @@ async def _start(
     offline: bool,
 ) -> list[asyncio.Task[None]]:
     """Restore, then listen, dial, follow the chain and serve the API. Any task that fails ends all."""
+    prices = PriceWatch(daemon.engine, daemon.feeds)
     daemon.engine.restore()
     assert config.chain.adjudicator is not None
     first = await first_block_of(rpc, config.chain.adjudicator)
@@ -176,7 +178,7 @@ async def _start(
     tasks = [
         group.create_task(daemon.engine.run(), name="engine"),
         group.create_task(daemon.watch.run(start), name="chain"),
-        group.create_task(follow_prices(daemon.engine, daemon.feeds), name="prices"),
+        group.create_task(prices.run(), name="prices"),
     ]
     if not offline:
         transport = daemon.peering.transport
@@ -282,6 +284,7 @@ class _Builder:
             waiters=waiters,
             invoicing=Invoicing(config, signer, engine, catalogue),
             catalogue=catalogue,
+            census=Census(tables),
             stopping=asyncio.Event(),
         )
         return daemon, submitter

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from channeld.adapters.signer import Signer, address_of
 from channeld.adapters.transport.address import parse_peer_address
 from channeld.api.commands import (
-    AssetInfo,
     ChannelInfo,
     CreditInfo,
     DecodedInvoice,
@@ -29,6 +28,7 @@ from channeld.core.events import CloseRequested, SettlementRequested
 from channeld.core.identity import ETH
 from channeld.core.payoff import most
 from channeld.core.records import Dispute, OptionLeg, Payment, Trade
+from channeld.daemon.census import Census, holdings
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
 from channeld.daemon.funding import Funding
@@ -40,7 +40,6 @@ from channeld.daemon.quotes import QuoteDesk
 from channeld.daemon.views import (
     Catalogue,
     channel_info,
-    free_balances,
     payment_info,
     positions_of,
     trade_info,
@@ -71,6 +70,7 @@ class Daemon:
     invoicing: Invoicing
     waiters: Waiters
     catalogue: Catalogue
+    census: Census
     stopping: asyncio.Event
     listen_port: int = 0
     api_url: str = ""
@@ -83,8 +83,7 @@ class Daemon:
 
     async def info(self) -> NodeInfo:
         head = self.watch.head
-        channels = [c for c in self._tables.channels() if c.phase is not Phase.CLOSED]
-        assets = [await self._asset_info(asset, channels) for asset in self.config.asset]
+        unreachable, assets = await holdings(self.config.asset, self.census, self.funding, self.watch.lost)
         assert self.config.chain.adjudicator is not None
         return NodeInfo(
             node_id=self.signer.public_key,
@@ -95,19 +94,14 @@ class Daemon:
             adjudicator=self.config.chain.adjudicator,
             block_number=head.number if head is not None else 0,
             block_time_s=head.timestamp_s if head is not None else 0,
-            synced=head is not None and not self.watch.lost,
+            synced=head is not None and not unreachable,
+            chain_error=unreachable,
             clock_trusted=self.engine.clock.trusted,
             listen_port=self.listen_port,
             peers=len(self.peering.connected()),
-            channels=len(channels),
-            assets=tuple(assets),
+            channels=self.census.channels,
+            assets=assets,
         )
-
-    async def _asset_info(self, asset: AssetSettings, channels: list[Channel]) -> AssetInfo:
-        inside = sum(free_balances(c)[0] for c in channels if c.params.asset == asset.address)
-        held = await self.funding.balance(asset.address)
-        credit = await self.funding.credit(asset.address)
-        return AssetInfo(asset.address, asset.symbol, asset.decimals, held, inside, credit)
 
     async def peers(self) -> list[PeerInfo]:
         ids = dict.fromkeys([*self.peering.known, *self.peering.connected()])
@@ -223,7 +217,8 @@ class Daemon:
         return self._view(self._channel(channel_id))
 
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
-        self._channel(channel_id)
+        if self._channel(channel_id).phase is Phase.CLOSED:
+            raise Rejected(f"channel 0x{channel_id.hex()} is closed already")
         await self.engine.ask(CloseRequested(channel_id, unilateral))
 
         def done() -> Channel | None:
@@ -346,7 +341,8 @@ class Daemon:
 
     async def positions(self) -> list[PositionInfo]:
         found: list[PositionInfo] = []
-        for channel in self._tables.channels():
+        for channel_id in self._tables.with_claims:
+            channel = self._channel(channel_id)
             if channel.phase is not Phase.CLOSED:
                 alias = self.peering.alias_of(channel.peer)
                 found += positions_of(channel, self._tables, self.catalogue, self.feeds, alias)

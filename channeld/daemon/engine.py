@@ -15,7 +15,7 @@ from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
-from channeld.core.events import Event, MessageReceived
+from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived
 from channeld.core.node import flush, harvest, step, wake_all
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.timers import Timers
@@ -81,6 +81,8 @@ class Engine:
         self._act = act
         self.on_archived: Callable[[Record], None] = lambda record: None
         """Told of each record that has become history, once that is durable."""
+        self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
+        """Told of each claim and channel whose time has come, before the core looks at it."""
         self._queue: deque[_Item] = deque()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -202,6 +204,8 @@ class Engine:
                 self._commit(step(self.tables, part, self._tools), drafts)
             self.tables.confirmed_s = max(self.tables.confirmed_s, event.at_s)
             return
+        if isinstance(event, ClaimDue | ChannelDue):
+            self.on_due(event)
         if isinstance(event, MessageReceived):
             self._commit(harvest(self.tables, event.message), drafts)
         try:

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from channeld.adapters.oracle import OracleClient
 from channeld.config.settings import FeedSettings
-from channeld.core.channel import Phase
-from channeld.core.draft import Tables
+from channeld.core.channel import Channel, Phase
+from channeld.core.claims import Claim
 from channeld.core.errors import OperationalError
-from channeld.core.events import ChannelDue, ClaimDue, Event, PriceLearnt
-from channeld.core.records import ClaimRef, SignedPriceRecord
+from channeld.core.events import ChannelDue, ClaimDue, PriceLearnt
+from channeld.core.reactions import PRICE_RETRY_S
+from channeld.core.records import ClaimRef, Dispute, SignedPriceRecord
 from channeld.daemon.engine import Engine
 from channeld.wire.eip712 import Feed
 
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """How often an oracle is asked for a price whose instant has come: people wait for it."""
+
+FORGET_S = 4 * PRICE_RETRY_S
+"""An option that the core has not come back to for so long is settled or gone."""
 
 
 class Feeds:
@@ -59,37 +63,68 @@ class Feeds:
         return await self._client.signed_price(self.by_id[feed_id], settings.urls, instant_s)
 
 
-def wanted_prices(tables: Tables) -> set[tuple[bytes, int]]:
-    """(feed, expiry) of the open options that have expired and whose price we do not know."""
-    wanted: set[tuple[bytes, int]] = set()
-    for channel in tables.channels():
+class PriceWatch:
+    """Fetches the price of every expired option as soon as it is signed.
+
+    Which ones are wanted the core says by coming back to an option at its expiry, and again while it stays
+    open: nothing here looks through the channels.
+    """
+
+    def __init__(self, engine: Engine, feeds: Feeds) -> None:
+        self._engine = engine
+        self._feeds = feeds
+        self._wanted: dict[tuple[bytes, int], dict[ClaimRef, int]] = {}
+        """(feed, expiry) -> the options that wait for it -> when each was last looked at (chain's time)."""
+        engine.on_due = self.looked_at
+
+    def looked_at(self, due: ClaimDue | ChannelDue) -> None:
+        """The core comes back to an option, or to a channel in dispute: what has expired wants a price."""
+        channel_id = due.channel_id if isinstance(due, ChannelDue) else due.claim.channel_id
+        channel = self._engine.tables.records[Channel].get(channel_id)
+        if not isinstance(channel, Channel):
+            return
         for state in channel.enforceable:
-            for claim in state.claims.values():
-                if claim.terms is not None and claim.terms.expiry_s <= tables.now_s:
-                    wanted.add((claim.terms.feed, claim.terms.expiry_s))
-    return wanted - tables.signed_prices.keys()
+            if isinstance(due, ClaimDue):
+                claim = state.claims.get(due.claim.claim_id)
+                self._want(channel_id, () if claim is None else (claim,))
+            elif channel.phase is Phase.DISPUTED:
+                self._want(channel_id, state.claims.values())
 
-
-def _waiting_for(tables: Tables, feed_id: bytes, expiry_s: int) -> Iterator[Event]:
-    """What to look at now that this price is known: the options that it settles, and disputes."""
-    for channel in tables.channels():
-        if channel.phase is Phase.DISPUTED:
-            yield ChannelDue(channel.channel_id)
-        for claim in channel.theirs.claims.values():
-            if claim.terms is not None and (claim.terms.feed, claim.terms.expiry_s) == (feed_id, expiry_s):
-                yield ClaimDue(ClaimRef(channel.channel_id, claim.claim_id))
-
-
-async def follow_prices(engine: Engine, feeds: Feeds) -> None:
-    """Fetch the price of every expired option as soon as it is signed, for ever."""
-    while True:
-        for feed_id, expiry_s in wanted_prices(engine.tables):
-            try:
-                record = await feeds.signed_price(feed_id, expiry_s)
-            except OperationalError as error:
-                log.warning("settlement price: %s", error)
+    def _want(self, channel_id: bytes, claims: Iterable[Claim]) -> None:
+        tables = self._engine.tables
+        for claim in claims:
+            terms = claim.terms
+            if terms is None or terms.expiry_s > tables.now_s:
                 continue
-            if record is not None:
-                for event in (PriceLearnt(record), *_waiting_for(engine.tables, feed_id, expiry_s)):
-                    engine.post(event)
-        await asyncio.sleep(POLL_S)
+            instant = (terms.feed, terms.expiry_s)
+            if instant not in tables.signed_prices:
+                ref = ClaimRef(channel_id, claim.claim_id)
+                self._wanted.setdefault(instant, {})[ref] = tables.now_s
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            for instant in list(self._wanted):
+                await self._fetch(*instant)
+            await asyncio.sleep(POLL_S)
+
+    async def _fetch(self, feed_id: bytes, expiry_s: int) -> None:
+        waiting = self._wanted[feed_id, expiry_s]
+        forgotten_s = self._engine.tables.now_s - FORGET_S
+        for ref in [ref for ref, looked_s in waiting.items() if looked_s < forgotten_s]:
+            del waiting[ref]
+        if not waiting:
+            del self._wanted[feed_id, expiry_s]
+            return
+        try:
+            record = await self._feeds.signed_price(feed_id, expiry_s)
+        except OperationalError as error:
+            log.warning("settlement price: %s", error)
+            return
+        if record is None:
+            return
+        self._engine.post(PriceLearnt(record))
+        for ref in self._wanted.pop((feed_id, expiry_s)):
+            self._engine.post(ClaimDue(ref))
+        for channel_id in self._engine.tables.records[Dispute]:
+            self._engine.post(ChannelDue(channel_id))

@@ -1,12 +1,14 @@
 """The network as this node knows it: channels from the chain, policies from their ends.
 
 A channel counts for routing only when both of its ends have signed a policy for it, because anyone
-can open a channel to a stranger. Policies are passed on to every peer, newer ones only.
+can open a channel to a stranger. Policies are passed on to every peer, newer ones only. Two nodes that
+meet compare digests of what they know, and send each other only the parts that differ.
 """
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 
 import msgpack
 
@@ -15,7 +17,7 @@ from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.adapters.signer import Signer, address_of, verify
 from channeld.core.channel import Channel, Phase
 from channeld.core.draft import HubPolicy, Tables
-from channeld.core.messages import PolicyAnnouncement
+from channeld.core.messages import DIGEST_BYTES, POLICY_BUCKETS, PoliciesKnown, PolicyAnnouncement
 from channeld.wire.messages import decode, encode
 from channeld.wire.policies import is_signed, sign_policy
 from routing.errors import RoutingError
@@ -54,7 +56,10 @@ class Gossip:
         self._domain = domain
         self._chain_id = chain_id
         self._policy_of = policy_of
-        self._policies: dict[tuple[bytes, bytes], PolicyAnnouncement] = {}
+        # (channel, node) -> the policy's bytes, as they travel and as they are stored.
+        self._policies: dict[tuple[bytes, bytes], bytes] = {}
+        self._buckets: list[set[tuple[bytes, bytes]]] = [set() for _ in range(POLICY_BUCKETS)]
+        self._digests = [0] * POLICY_BUCKETS
         self.on_news: Callable[[PolicyAnnouncement], None] = lambda announcement: None
         self._heard_s: dict[tuple[bytes, bytes], int] = {}
         self._early: OrderedDict[tuple[bytes, bytes], PolicyAnnouncement] = OrderedDict()
@@ -67,9 +72,7 @@ class Gossip:
                 channel_id, a, b, asset, int.from_bytes(capacity, "big"), self._chain_id
             )
         for _, row in self._journal.load("graph_policy"):
-            announcement = decode(row)
-            assert isinstance(announcement, PolicyAnnouncement)
-            self._take(announcement)
+            self._take(_read(row), row)
 
     def opened(self, event: ChannelOpened) -> list[Write]:
         """The chain shows a new channel; policies that came before it count now."""
@@ -92,14 +95,15 @@ class Gossip:
     def closed(self, channel_id: bytes) -> list[Write]:
         """The channel carries nothing any more: closed, or in dispute."""
         rows: list[Write] = [Delete("graph_channel", channel_id)]
-        for key in [key for key in self._policies if key[0] == channel_id]:
-            del self._policies[key]
-            self._heard_s.pop(key, None)
-            rows.append(Delete("graph_policy", key[0] + key[1]))
         try:
-            self.graph.channel_closed(channel_id)
+            known = self.graph.channel(channel_id)
         except RoutingError:
             return []
+        self.graph.channel_closed(channel_id)
+        for side in (known.a, known.b):
+            if side.node is not None and (channel_id, side.node) in self._policies:
+                self._drop((channel_id, side.node))
+                rows.append(Delete("graph_policy", channel_id + side.node))
         return rows
 
     def _channel_row(self, channel_id: bytes) -> Put:
@@ -124,13 +128,13 @@ class Gossip:
         return rows
 
     def _store(self, announcement: PolicyAnnouncement) -> list[Write]:
-        if not self._take(announcement):
+        encoded = encode(announcement)
+        if not self._take(announcement, encoded):
             return []
         self.on_news(announcement)
-        key = announcement.channel_id + announcement.node
-        return [Put("graph_policy", key, encode(announcement))]
+        return [Put("graph_policy", announcement.channel_id + announcement.node, encoded)]
 
-    def _take(self, announcement: PolicyAnnouncement) -> bool:
+    def _take(self, announcement: PolicyAnnouncement, encoded: bytes) -> bool:
         key = (announcement.channel_id, announcement.node)
         policy = Policy(
             announcement.base_fee,
@@ -151,19 +155,47 @@ class Gossip:
                 self._early.popitem(last=False)
             return False
         if news:
-            self._policies[key] = announcement
+            if key in self._policies:
+                self._drop(key)
+            self._policies[key] = encoded
+            bucket = bucket_of(key[0])
+            self._buckets[bucket].add(key)
+            self._digests[bucket] ^= _fingerprint(encoded)
         return news
 
-    def known(self) -> list[PolicyAnnouncement]:
-        """Everything to tell a new peer."""
-        return list(self._policies.values())
+    def _drop(self, key: tuple[bytes, bytes]) -> None:
+        bucket = bucket_of(key[0])
+        self._buckets[bucket].remove(key)
+        self._digests[bucket] ^= _fingerprint(self._policies.pop(key))
+        self._heard_s.pop(key, None)
+
+    def known(self) -> list[tuple[bytes, bytes]]:
+        """(channel, node) of every policy that counts."""
+        return list(self._policies)
+
+    def digests(self) -> PoliciesKnown:
+        """What we know in short: the same for two nodes that know the same."""
+        return PoliciesKnown(b"".join(digest.to_bytes(DIGEST_BYTES, "big") for digest in self._digests))
+
+    def unlike(self, theirs: PoliciesKnown) -> Iterator[bytes]:
+        """The policies, encoded, of every bucket in which we know others than a peer does."""
+        ours = self.digests().digests
+        for bucket in range(POLICY_BUCKETS):
+            place = slice(bucket * DIGEST_BYTES, (bucket + 1) * DIGEST_BYTES)
+            if ours[place] == theirs.digests[place]:
+                continue
+            for key in list(self._buckets[bucket]):
+                encoded = self._policies.get(key)
+                if encoded is not None:  # not gone meanwhile
+                    yield encoded
 
     def own(self, channel: Channel) -> PolicyAnnouncement | None:
         """Our policy for our end of a channel if it is not announced yet or has changed."""
         if channel.phase is not Phase.OPEN:
             return None
         policy = self._policy_of(channel.params.asset)
-        previous = self._policies.get((channel.channel_id, self._signer.public_key))
+        row = self._policies.get((channel.channel_id, self._signer.public_key))
+        previous = None if row is None else _read(row)
         terms = (policy.base_fee, policy.fee_ppm, policy.collateral_ppm_per_day, policy.min_amount)
         if previous is not None and terms == (
             previous.base_fee,
@@ -177,6 +209,21 @@ class Gossip:
             channel.channel_id, self._signer.public_key, timestamp_s, *terms, MAX_AMOUNT >> 1, 0, True
         )
         return sign_policy(announcement, self._domain, self._signer.sign_digest)
+
+
+def bucket_of(channel_id: bytes) -> int:
+    """Ids are hashes, so buckets fill evenly."""
+    return channel_id[0]
+
+
+def _fingerprint(encoded: bytes) -> int:
+    return int.from_bytes(sha256(encoded).digest()[:DIGEST_BYTES], "big")
+
+
+def _read(row: bytes) -> PolicyAnnouncement:
+    announcement = decode(row)
+    assert isinstance(announcement, PolicyAnnouncement)
+    return announcement
 
 
 def _verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:

@@ -16,7 +16,7 @@ from channeld.adapters.chain.scanner import (
     Scanner,
 )
 from channeld.adapters.journal.records import Journal, Put, Write
-from channeld.core.channel import Deposits, Phase
+from channeld.core.channel import Deposits
 from channeld.core.claims import Side
 from channeld.core.events import (
     ChallengeSeen,
@@ -101,8 +101,7 @@ class ChainWatch:
             self._translate(event, block.block_timestamp_s, happened, rows)
         if any(isinstance(event, chain.SecretsRegistered | chain.PricePublished) for event in block.events):
             # What a channel in dispute waits for may be there now.
-            disputed = (c for c in self._engine.tables.channels() if c.phase is Phase.DISPUTED)
-            happened += [ChannelDue(channel.channel_id) for channel in disputed]
+            happened += [ChannelDue(channel_id) for channel_id in self._engine.tables.records[Dispute]]
         self._engine.post(Chained(tuple(happened), tuple(rows), block.block_timestamp_s))
 
     def _translate(

@@ -8,11 +8,14 @@ from typing import Any
 
 from channeld.core.channel import Ack, Reestablish, Update
 from channeld.core.messages import (
+    DIGEST_BYTES,
+    POLICY_BUCKETS,
     CloseOffer,
     Complaint,
     DepositsSeen,
     Hello,
     Message,
+    PoliciesKnown,
     PolicyAnnouncement,
     PushTerms,
     QuoteReply,
@@ -39,6 +42,7 @@ from channeld.wire.layout import (
     VERSION,
     Layout,
     blob,
+    fixed,
     list_of,
     packed,
     text,
@@ -165,6 +169,10 @@ _MESSAGES: dict[int, tuple[type[Message], Layout[Any]]] = {
         ),
     ),
     9: (PolicyAnnouncement, POLICY),
+    13: (
+        PoliciesKnown,
+        Layout(PoliciesKnown, "policies known", digests=fixed(POLICY_BUCKETS * DIGEST_BYTES)),
+    ),
     10: (
         Relay,
         _RelayLayout(
@@ -240,7 +248,7 @@ def _read_tagged(items: tuple[Any, ...], what: str, layouts: dict[int, Layout[An
     tag = items[0] if items else None
     layout = layouts.get(tag) if type(tag) is int else None
     if layout is None:
-        raise MalformedMessage(f"{what}.tag", f"1 to {len(layouts)}", "another")
+        raise MalformedMessage(f"{what}.tag", f"1 to {max(layouts)}", "another")
     if len(items) != layout.size + 1:
         raise MalformedMessage(layout.name, f"an array of {layout.size + 1}", f"{len(items)} items")
     return layout.read_items(items[1:])

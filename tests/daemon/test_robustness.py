@@ -64,12 +64,20 @@ async def test_the_ethereum_node_goes_away_and_returns(tmp_path):
         await eventually(lambda: net["alice"].watch.lost and net["bob"].watch.lost)
         # What needs no chain goes on without it.
         (invoice,) = await net["carol"].create_invoice("USD", 5 * USD, "", None, 1)
-        assert (await net["alice"].pay(invoice.text, None, None, 10.0)).status == "succeeded"
+        paid = await net["alice"].pay(invoice.text, None, None, 10.0)
+        assert paid.status == "succeeded"
         with pytest.raises(OperationalError):
             await net["alice"].deposit(ab, 5 * USD, 1.0)
+        alone = await net["alice"].info()
+        assert not alone.synced and "127.0.0.1" in alone.chain_error
+        assert [(a.on_chain, a.credit, a.in_channels) for a in alone.assets] == [
+            (None, None, 0),
+            (None, None, STAKE - paid.amount - paid.fee),
+        ]
         await net.chain_returns()
         await eventually(lambda: not net["alice"].watch.lost and not net["bob"].watch.lost)
-        assert (await net["alice"].info()).synced
+        again = await net["alice"].info()
+        assert again.synced and not again.chain_error and all(a.on_chain for a in again.assets)
         await net["alice"].deposit(ab, 5 * USD, 10.0)
         await eventually(lambda: net.state("bob", ab).deposits == net.state("alice", ab).deposits)
         assert sorted(_deposits(net, "bob", ab)) == [STAKE, STAKE + 5 * USD]

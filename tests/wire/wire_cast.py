@@ -23,6 +23,7 @@ from channeld.core.messages import (
     DepositsSeen,
     ForwardTo,
     Hello,
+    PoliciesKnown,
     PolicyAnnouncement,
     PushTerms,
     QuoteReply,
@@ -167,6 +168,7 @@ messages = st.one_of(
     st.builds(CloseOffer, hashes, uints(64), sints(128), times, signatures),
     st.builds(StateCopy, hashes, states(), signatures, signatures),
     policies,
+    st.builds(PoliciesKnown, st.binary(min_size=2_048, max_size=2_048)),
     st.builds(
         lambda way, at, body: Relay(way[at:], way[:at], body),
         st.lists(nodes, max_size=20).map(tuple),

@@ -59,6 +59,11 @@ class Connection:
         """Of all frames so far, encrypted; without the headers of websocket and TCP."""
         return self._socket.sent_bytes
 
+    @property
+    def unsent(self) -> int:
+        """How many messages wait to be written."""
+        return len(self._queue)
+
     def send(self, data: bytes) -> bool:
         """Queue one message of 1 to MAX_MESSAGE_BYTES bytes; never waits.
 
