@@ -13,6 +13,7 @@ from typing import Annotated
 from channeld.core.claims import MAX_AMOUNT
 from channeld.core.errors import Rejected
 from channeld.core.identity import ETH, MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
+from channeld.core.operations import MAX_CLAIMS_PER_SIDE
 from channeld.wire.address import checksummed
 from channeld.wire.eip712 import Feed
 
@@ -239,6 +240,54 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FlightSettings:
+    """What others may have in flight through this node: claims that it owes for them, in each channel."""
+
+    max_claims: Annotated[
+        int,
+        About(
+            "Carried in one channel, for all peers together: 20 of 240 places stay for your own payments.",
+            0,
+            MAX_CLAIMS_PER_SIDE,
+        ),
+    ] = 220
+    max_claims_per_peer: Annotated[
+        int,
+        About(
+            "Carried in one channel for one peer: a busy one needs 200 for 1,500 payments a second; 20 stay "
+            "for the others.",
+            0,
+            MAX_CLAIMS_PER_SIDE,
+        ),
+    ] = 200
+    max_locked_percent: Annotated[
+        int,
+        About(
+            "Payments, of your balance in a channel, for all peers together: a tenth stays yours to spend.",
+            0,
+            100,
+        ),
+    ] = 90
+    max_locked_per_peer_percent: Annotated[
+        int,
+        About(
+            "The same for one peer: none can stop a channel alone. Also bounds the largest payment carried.",
+            0,
+            100,
+        ),
+    ] = 50
+    max_option_percent: Annotated[
+        int,
+        About(
+            "Options not yet decided, the most that they can pay, of your balance in a channel: without the "
+            "netting that may make them cheaper, hence above 100. Collateral is checked exactly besides.",
+            0,
+            10_000,
+        ),
+    ] = 200
+
+
+@dataclass(frozen=True, slots=True)
 class OptionSettings:
     """Options, as hub and as writer."""
 
@@ -326,6 +375,7 @@ class Config:
     api: ApiSettings = field(default_factory=ApiSettings)
     channel: ChannelSettings = field(default_factory=ChannelSettings)
     payment: PaymentSettings = field(default_factory=PaymentSettings)
+    flight: FlightSettings = field(default_factory=FlightSettings)
     option: OptionSettings = field(default_factory=OptionSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     asset: tuple[AssetSettings, ...] = (ETH_ASSET,)

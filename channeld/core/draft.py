@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from channeld.core.channel import Channel, Update, Verify
 from channeld.core.claims import Claim
 from channeld.core.effects import Effect
+from channeld.core.in_flight import Carried, Flight, FlightLimits
 from channeld.core.messages import Instruction, PushTerms
 from channeld.core.operations import Add, Operation
 from channeld.core.records import (
@@ -25,6 +26,7 @@ from channeld.core.records import (
     SignedPriceRecord,
     Stream,
     Trade,
+    TradeRole,
 )
 from channeld.core.world import Margins, PublishedPrice
 
@@ -52,13 +54,15 @@ MAX_QUOTES = 10_000
 class HubPolicy:
     """What we ask for carrying other people's claims, in the channel asset's smallest unit.
 
-    Claims below `min_amount` are let go: to settle one on chain would cost more than it is worth.
+    Claims below `min_amount` are let go: to settle one on chain would cost more than it is worth. `limits`
+    bound what may be in flight.
     """
 
     base_fee: int = 0
     fee_ppm: int = 0
     collateral_ppm_per_day: int = 0
     min_amount: int = 1
+    limits: FlightLimits = field(default_factory=FlightLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class Tables:
     dirty: set[bytes] = field(default_factory=set)
     paid: Container[bytes] = frozenset()
     just_paid: set[bytes] = field(default_factory=set)
+    carried: Carried = field(default_factory=Carried)
     streams: Mapping[bytes, Stream] = field(default_factory=dict)
     just_pushed: dict[bytes, Stream] = field(default_factory=dict)
     terms: dict[bytes, PushTerms] = field(default_factory=dict)
@@ -172,6 +177,8 @@ class Tables:
                 self.refs_of_hash[hashlock] = refs
             else:
                 self.refs_of_hash.pop(hashlock, None)
+        if draft.carrying is not None:
+            self.carried.update(draft.carrying)
         self.online |= draft.came_online
         self.shutting |= draft.shutting
         self.held.update(draft.held)
@@ -207,6 +214,10 @@ class Tables:
                 for claim in open_claims(record):
                     if claim.hashlock is not None:
                         draft.index(claim.hashlock, ClaimRef(record.channel_id, claim.claim_id))
+        for known in list(draft.changes.values()):
+            for_whom = None if known is None else _carried_for(known)
+            if for_whom is not None:
+                _carry_again(draft, *for_whom)
         self.commit(draft)
 
 
@@ -217,6 +228,28 @@ def open_claims(channel: Channel) -> Iterator[Claim]:
     for operation in channel.waiting:
         if isinstance(operation, Add):
             yield operation.claim
+
+
+def _carried_for(record: Record) -> tuple[ClaimRef, ClaimRef] | None:
+    """The claim that we owe and the neighbour's that it was offered for, if the record is about two such."""
+    match record:
+        case Forward(incoming, outgoing):
+            return outgoing, incoming
+        case Trade(
+            role=TradeRole.WRITER, premium_claim=ClaimRef() as premium, option_claim=ClaimRef() as owed
+        ):
+            return owed, premium
+        case _:
+            return None
+
+
+def _carry_again(draft: "Draft", owed: ClaimRef, incoming: ClaimRef) -> None:
+    """Count a claim that we owe because of another one, if it is still open."""
+    peer = draft.channel(incoming.channel_id).counterparty
+    for claim in open_claims(draft.channel(owed.channel_id)):
+        if claim.claim_id == owed.claim_id:
+            draft.flight.take(owed, peer, claim)
+            return
 
 
 _BECOMES_HISTORY = (Forward, Invoice, Payment, Trade, Stream)
@@ -245,6 +278,7 @@ class Draft:
     __slots__ = (
         "answers",
         "came_online",
+        "carrying",
         "changes",
         "effects",
         "held",
@@ -261,6 +295,7 @@ class Draft:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.answers: dict[bytes, Answers] = {}
+        self.carrying: Flight | None = None
         self.changes: dict[tuple[type[Record], bytes], Record | None] = {}
         self.effects: list[Effect] = []
         self.refs: dict[bytes, tuple[ClaimRef, ...]] = {}
@@ -323,6 +358,13 @@ class Draft:
         if channel_id in self.shutting:
             return True
         return channel_id in self.tables.shutting and channel_id not in self.went_offline
+
+    @property
+    def flight(self) -> Flight:
+        """What we carry for others."""
+        if self.carrying is None:
+            self.carrying = Flight(self.tables.carried)
+        return self.carrying
 
     def refs_of(self, hashlock: bytes) -> tuple[ClaimRef, ...]:
         """Every open claim that waits for this secret (some may be gone: look them up)."""

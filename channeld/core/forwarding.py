@@ -81,7 +81,15 @@ def _refusal(
         return FailureCode.TOO_LATE
     if locks_too_long(draft, claim):
         return FailureCode.TOO_FAR
-    return None if has_room(onward) else FailureCode.NO_CAPACITY
+    if not has_room(onward):
+        return FailureCode.NO_CAPACITY
+    return crowded(draft, ref, onward, Claim(0, order.amount), tools)
+
+
+def crowded(draft: Draft, ref: ClaimRef, onward: Channel, claim: Claim, tools: Toolbox) -> FailureCode | None:
+    """Why one more claim may not be in flight for the neighbour who offered `ref`; None if it may."""
+    peer = draft.channel(ref.channel_id).counterparty
+    return draft.flight.refusal(onward, peer, claim, tools.policy_of(onward.params.asset).limits)
 
 
 def locks_too_long(draft: Draft, claim: Claim) -> bool:
@@ -113,11 +121,13 @@ def _carry(
 ) -> None:
     assert claim.hashlock is not None
     outgoing = offer(draft, channel_id, amount, claim.hashlock, claim.deadline_s, packet, claim.terms)
+    owed = Claim(outgoing.claim_id, amount, None, 0, claim.terms)
+    draft.flight.take(outgoing, draft.channel(ref.channel_id).counterparty, owed)
     fee = claim.amount - amount
     draft.put(Forward(ref, outgoing, claim.hashlock, claim.deadline_s, fee, leg=leg))
 
 
-def return_option(draft: Draft, ref: ClaimRef, claim: Claim) -> bool:
+def return_option(draft: Draft, ref: ClaimRef, claim: Claim, tools: Toolbox) -> bool:
     """Carry an option back to where the premium of its hashlock came from; False if none did.
 
     Attack stopped: a neighbour that sends an option nobody asked for would lock our collateral for
@@ -137,6 +147,8 @@ def return_option(draft: Draft, ref: ClaimRef, claim: Claim) -> bool:
         fail_back(draft, ref, Failure(FailureCode.TOO_LATE, premium.incoming.channel_id))
     elif not has_room(onward):
         fail_back(draft, ref, Failure(FailureCode.NO_CAPACITY, premium.incoming.channel_id))
+    elif (refusal := crowded(draft, ref, onward, claim, tools)) is not None:
+        fail_back(draft, ref, Failure(refusal, premium.incoming.channel_id))
     else:
         _carry(draft, ref, claim, premium.incoming.channel_id, claim.amount, b"", None)
         # One option for one premium: a second one under the same hashlock finds no leg any more.
@@ -176,6 +188,7 @@ def _finish(draft: Draft, outgoing: ClaimRef, status: ForwardStatus) -> Forward 
     if forwarded is None:
         return None
     draft.put(replace(forwarded, status=status))
+    draft.flight.let_go(outgoing)
     draft.emit(Notify("forward", forwarded.key))
     return forwarded
 

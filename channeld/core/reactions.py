@@ -179,10 +179,10 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
         case Deliver():
             deliver(draft, ref, claim, order)
         case WriteOption():
-            premium_arrived(draft, ref, claim, order)
+            premium_arrived(draft, ref, claim, order, tools)
         case ReturnOption():
             taken = claim.terms is not None and (
-                option_arrived(draft, ref, claim) or return_option(draft, ref, claim)
+                option_arrived(draft, ref, claim) or return_option(draft, ref, claim, tools)
             )
             if not taken:
                 fail_back(draft, ref, Failure(FailureCode.WRONG_TERMS, ref.channel_id))

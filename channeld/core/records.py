@@ -39,6 +39,7 @@ class FailureCode(IntEnum):
     CLOCK = 12  #              the node does not trust its clock at present
     TOO_FAR = 13  #            the deadline would lock money for longer than the node allows
     TOO_SMALL = 14  #          below what a node on the way takes
+    BUSY = 15  #               as much is in flight as a node on the way allows; later it may do
 
 
 @dataclass(frozen=True, slots=True)

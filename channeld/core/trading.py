@@ -7,11 +7,11 @@ a bundle: every variant of that lost money.
 
 from channeld.core.claims import Claim
 from channeld.core.copying import replace
-from channeld.core.draft import Draft
+from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Notify
 from channeld.core.errors import Rejected
 from channeld.core.events import OptionRequested
-from channeld.core.forwarding import leaves_room, locks_too_long
+from channeld.core.forwarding import crowded, leaves_room, locks_too_long
 from channeld.core.messages import WriteOption
 from channeld.core.offers import fail_back, has_room, offer, release_secret
 from channeld.core.paying import require_ready
@@ -56,7 +56,7 @@ def request_option(draft: Draft, event: OptionRequested) -> None:
     )
 
 
-def premium_arrived(draft: Draft, ref: ClaimRef, claim: Claim, order: WriteOption) -> None:
+def premium_arrived(draft: Draft, ref: ClaimRef, claim: Claim, order: WriteOption, tools: Toolbox) -> None:
     """Somebody pays the premium of a quote of ours: offer the option back on the same channel."""
     assert claim.hashlock is not None
     channel = draft.channel(ref.channel_id)
@@ -80,10 +80,16 @@ def premium_arrived(draft: Draft, ref: ClaimRef, claim: Claim, order: WriteOptio
     if draft.get(Trade, claim.hashlock) is not None:
         fail_back(draft, ref, Failure(FailureCode.UNKNOWN_HASH))
         return
+    option = Claim(0, quote.leg.size, None, 0, quote.leg.terms)
+    refusal = crowded(draft, ref, channel, option, tools)
+    if refusal is not None:
+        fail_back(draft, ref, Failure(refusal, ref.channel_id))
+        return
     draft.used_quotes.append(order.quote_id)
     option_claim = offer(
         draft, ref.channel_id, quote.leg.size, claim.hashlock, claim.deadline_s, b"", quote.leg.terms
     )
+    draft.flight.take(option_claim, channel.counterparty, option)
     draft.put(
         Trade(
             claim.hashlock,
@@ -135,6 +141,8 @@ def trade_bound(draft: Draft, hashlock: bytes, preimage: bytes) -> None:
     trade = draft.get(Trade, hashlock)
     if trade is not None:
         draft.put(replace(trade, status=TradeStatus.BOUND, preimage=preimage))
+        if trade.option_claim is not None:
+            draft.flight.let_go(trade.option_claim)
         draft.emit(Notify("trade", hashlock))
 
 
@@ -150,6 +158,7 @@ def trade_claim_gone(draft: Draft, hashlock: bytes, ref: ClaimRef, failure: Fail
     if owed != ref:
         return False
     draft.put(replace(trade, status=TradeStatus.FAILED, failure=failure))
+    draft.flight.let_go(ref)
     draft.emit(Notify("trade", hashlock))
     if trade.role is TradeRole.WRITER:
         assert trade.premium_claim is not None

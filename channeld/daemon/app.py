@@ -23,11 +23,12 @@ from channeld.adapters.transport.limits import TransportLimits
 from channeld.adapters.transport.peers import PeerTransport
 from channeld.api.server import serve_api
 from channeld.api.token import load_or_create_token
-from channeld.config.settings import Config
+from channeld.config.settings import AssetSettings, Config
 from channeld.core.draft import HubPolicy, Tables
 from channeld.core.effects import Effect
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ChannelParams
+from channeld.core.in_flight import FlightLimits
 from channeld.core.messages import Hello
 from channeld.core.world import Margins
 from channeld.daemon.acting import Actor, toolbox
@@ -226,6 +227,8 @@ class _Builder:
         self._signer = signer
         self._rpc = rpc
         self._journal = journal
+        self._policies = {asset.address: self._policy(asset) for asset in config.asset}
+        self._no_policy = self._policy(None)
 
     def build(self, transactor: Transactor, oracles: OracleClient) -> tuple[Daemon, Submitter]:
         config, signer = self._config, self._signer
@@ -290,11 +293,21 @@ class _Builder:
         return daemon, submitter
 
     def _policy_of(self, asset: bytes) -> HubPolicy:
-        ours = next((each for each in self._config.asset if each.address == asset), None)
+        return self._policies.get(asset, self._no_policy)
+
+    def _policy(self, asset: AssetSettings | None) -> HubPolicy:
         fee_ppm, per_day = self._config.payment.fee_ppm, self._config.option.collateral_fee_ppm_per_day
-        if ours is None:
-            return HubPolicy(0, fee_ppm, per_day)
-        return HubPolicy(ours.fee_base_units, fee_ppm, per_day, ours.min_claim_units)
+        flight = self._config.flight
+        limits = FlightLimits(
+            claims=flight.max_claims,
+            claims_per_peer=flight.max_claims_per_peer,
+            locked_percent=flight.max_locked_percent,
+            locked_per_peer_percent=flight.max_locked_per_peer_percent,
+            option_percent=flight.max_option_percent,
+        )
+        if asset is None:
+            return HubPolicy(0, fee_ppm, per_day, limits=limits)
+        return HubPolicy(asset.fee_base_units, fee_ppm, per_day, asset.min_claim_units, limits)
 
     def _limits(self) -> TransportLimits:
         peer = self._config.peer

@@ -28,6 +28,7 @@ _REASONS = {
     FailureCode.CLOSING: "a channel on the way is closing",
     FailureCode.CLOCK: "a node on the way does not trust its clock",
     FailureCode.TOO_SMALL: "the amount is below what a node on the way takes",
+    FailureCode.BUSY: "a node on the way has as much in flight as it allows",
     FailureCode.TOO_FAR: "the deadline lies further ahead than a node on the way allows",
 }
 

@@ -22,6 +22,8 @@ UNITLESS = {
     "listen_port": "a name",
     "confirmations": "a count of blocks",
     "max_strangers": "a count",
+    "max_claims": "a count",
+    "max_claims_per_peer": "a count",
     "threshold": "a count",
     "decimals": "a count",
 }

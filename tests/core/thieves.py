@@ -5,11 +5,15 @@ state that he ever signed and every time at which a secret may be registered. It
 what his own records say; and nothing that she sends may stop him.
 """
 
+from collections import defaultdict
+from operator import add
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from channeld.core.channel import Channel, Update, child_version
 from channeld.core.claims import Claim, State
+from channeld.core.in_flight import Load
 from channeld.core.messages import (
     Complaint,
     DepositsSeen,
@@ -19,7 +23,7 @@ from channeld.core.messages import (
     WriteOption,
 )
 from channeld.core.operations import Add, Expire, Fail, Fulfil, Operation, Settle
-from channeld.core.records import OptionLeg
+from channeld.core.records import Forward, OptionLeg, Trade, TradeRole
 from channeld.core.solvency import NO_EXPOSURE, require_solvent
 from channeld.wire.packet import encode_instruction
 from tests.core.books import Prices, due_by_records, worst_case
@@ -363,6 +367,20 @@ class BobAmongThieves(RuleBasedStateMachine):
                 assert (ref.channel_id, ref.claim_id) in open_ids | waiting
         for channel in self._channels():
             assert len(channel.waiting) < 60
+
+    @invariant()
+    def bob_counts_exactly_what_he_carries(self) -> None:
+        records, carried = self.bob.tables.records, self.bob.tables.carried
+        owed = {f.outgoing.key for f in records[Forward].values() if isinstance(f, Forward)}
+        for trade in records[Trade].values():
+            if isinstance(trade, Trade) and trade.role is TradeRole.WRITER and trade.option_claim is not None:
+                owed.add(trade.option_claim.key)
+        assert carried.held.keys() == owed
+        sums: dict[bytes, Load] = defaultdict(Load)
+        for channel_id, peer, load in carried.held.values():
+            for place in (channel_id, channel_id + peer):
+                sums[place] = Load(*map(add, sums[place], load))
+        assert carried.loads == sums
 
     def _channels(self) -> list[Channel]:
         return [r for r in self.bob.tables.records[Channel].values() if isinstance(r, Channel)]
