@@ -105,8 +105,8 @@ def harvest(tables: Tables, message: Message) -> Draft:
                 continue
             hashlock = sha256(operation.preimage).digest()
             claims = [state.claims.get(operation.claim_id) for state in channel.enforceable]
-            if draft.get(Secret, hashlock) is not None:
-                continue  # said before: whatever it opens is being collected
+            if draft.get(Secret, hashlock) is not None or not draft.refs_of(hashlock):
+                continue  # said before: whatever it opens is being collected; or too late: it is over
             if any(claim is not None and claim.hashlock == hashlock for claim in claims):
                 secret_learnt(draft, operation.preimage)
     return draft
