@@ -148,6 +148,14 @@ def verify(digest: bytes, signature: bytes, address: bytes) -> bool:
         return False
 
 
+def verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether the node with this id (33 bytes) signed the digest; False for anything malformed."""
+    try:
+        return recover_public_key(digest, signature) == node
+    except PeerViolation:
+        return False
+
+
 # --- the encrypted file ---------------------------------------------------------------------------
 
 

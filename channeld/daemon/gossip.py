@@ -14,7 +14,7 @@ import msgpack
 
 from channeld.adapters.chain.events import ChannelOpened
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
-from channeld.adapters.signer import Signer, address_of, verify
+from channeld.adapters.signer import Signer, address_of, verify_node
 from channeld.core.channel import Channel, Phase
 from channeld.core.draft import HubPolicy, Tables
 from channeld.core.messages import DIGEST_BYTES, POLICY_BUCKETS, PoliciesKnown, PolicyAnnouncement
@@ -119,7 +119,7 @@ class Gossip:
         foreign = announcement.node != self._signer.public_key
         if foreign and self._tables.now_s - last_s < POLICY_INTERVAL_S:
             return []  # its owner could sign one a millisecond, and each is stored and told to everybody
-        if not is_signed(announcement, self._domain, _verify_node):
+        if not is_signed(announcement, self._domain, verify_node):
             log.debug("a policy of %s with a wrong signature", announcement.node.hex())
             return []
         rows = self._store(announcement)
@@ -224,7 +224,3 @@ def _read(row: bytes) -> PolicyAnnouncement:
     announcement = decode(row)
     assert isinstance(announcement, PolicyAnnouncement)
     return announcement
-
-
-def _verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:
-    return verify(digest, signature, address_of(node))

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from hashlib import sha256
 
-from channeld.adapters.signer import Signer, address_of, verify
+from channeld.adapters.signer import Signer, verify_node
 from channeld.api.commands import DecodedInvoice, InvoiceInfo, Page
 from channeld.config.settings import Config
 from channeld.core.errors import OperationalError, Rejected
@@ -89,7 +89,7 @@ class Invoicing:
 
     def decode(self, text: str) -> InvoiceFields:
         """Anybody's invoice, if it is of this chain and adjudicator. Raises Rejected."""
-        fields = decode_invoice(text, _verify_node)
+        fields = decode_invoice(text, verify_node)
         ours = (self._config.chain.chain_id, self._config.chain.adjudicator)
         if (fields.chain_id, fields.adjudicator) != ours:
             raise Rejected(
@@ -113,7 +113,3 @@ class Invoicing:
             fields.created_s,
             fields.expires_s,
         )
-
-
-def _verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:
-    return verify(digest, signature, address_of(node))

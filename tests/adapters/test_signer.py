@@ -28,6 +28,7 @@ from channeld.adapters.signer import (
     recover,
     recover_public_key,
     verify,
+    verify_node,
 )
 from channeld.core.errors import ChanneldError, OperationalError, PeerViolation, Rejected
 from channeld.wire.eip712 import keccak
@@ -66,6 +67,10 @@ def test_a_signature_proves_one_digest_and_one_signer() -> None:
     signature = ALICE.sign_digest(DIGEST)
     assert not verify(DIGEST, signature, BOB.address)
     assert not verify(keccak(b"another state"), signature, ALICE.address)
+    assert verify_node(ALICE.public_key, DIGEST, signature)
+    assert not verify_node(BOB.public_key, DIGEST, signature)
+    assert not verify_node(ALICE.public_key, keccak(b"another state"), signature)
+    assert not verify_node(ALICE.public_key, DIGEST, signature[:-1])
 
 
 def test_mallory_cannot_make_a_second_signature_from_the_first() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channeld.adapters.signer import address_of, verify
+from channeld.adapters.signer import address_of, verify, verify_node
 from channeld.core.claims import MAX_AMOUNT, MAX_TIME_S
 from channeld.core.errors import Rejected
 from channeld.wire import bech32m
@@ -33,7 +33,6 @@ from tests.wire.wire_cast import (
     texts,
     times,
     uints,
-    verify_node,
 )
 
 BOLT11 = Path(__file__).parents[2] / "../shared/data/bolt/bolt11_examples.json"

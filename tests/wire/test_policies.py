@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from channeld.adapters.signer import verify_node
 from channeld.core.messages import PolicyAnnouncement
 from channeld.wire.eip712 import domain_separator, keccak
 from channeld.wire.messages import decode, encode
 from channeld.wire.policies import is_signed, policy_digest, sign_policy
 from channeld.wire.tagged import tagged_digest
-from tests.wire.wire_cast import ALICE, BOB, MALLORY, policies, verify_node
+from tests.wire.wire_cast import ALICE, BOB, MALLORY, policies
 
 DOMAIN = domain_separator(31337, b"\xad" * 20)
 UNSIGNED = PolicyAnnouncement(b"\x01" * 32, BOB.public_key, 1_700_000_000, 5, 100, 30, 1, 10**18, 0, True)

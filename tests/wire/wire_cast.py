@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from channeld.adapters.signer import Signer, recover_public_key
+from channeld.adapters.signer import Signer
 from channeld.core.channel import Ack, Channel, Deposits, Phase, Reestablish, Update
 from channeld.core.claims import (
     MAX_AMOUNT,
@@ -14,7 +14,6 @@ from channeld.core.claims import (
     Side,
     State,
 )
-from channeld.core.errors import PeerViolation
 from channeld.core.identity import ChannelParams
 from channeld.core.messages import (
     CloseOffer,
@@ -68,14 +67,6 @@ from channeld.core.records import (
 ALICE = Signer(b"\x0a" * 32)
 BOB = Signer(b"\x0b" * 32)
 MALLORY = Signer(b"\x66" * 32)
-
-
-def verify_node(node: bytes, digest: bytes, signature: bytes) -> bool:
-    """Real cryptography, as the daemon wires it."""
-    try:
-        return recover_public_key(digest, signature) == node
-    except PeerViolation:
-        return False
 
 
 def uints(bits: int) -> st.SearchStrategy[int]:
