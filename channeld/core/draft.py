@@ -114,10 +114,11 @@ class Tables:
     is False) no new risk is taken. What follows from the records (`refs_of_hash`, `with_claims`: the channels
     that are not idle, `changed`: those that changed since somebody cleared it), belongs to a
     connection (`online`, `shutting`: the peer has said so on it, `held`: an update that came at the wrong
-    time) or lives for seconds (`quotes`) is not durable. `paid` knows the hashes of payments that succeeded
-    (history), except those of the present turn, which are in `just_paid` until whoever makes them durable
-    clears it. `streams` are the totals of pushes (history), `just_pushed` those that this turn has changed;
-    `terms` is what the peer said on its connection about pushes.
+    time, `awaited`: where the peer has a proposal that has not come yet) or lives for seconds (`quotes`) is
+    not durable. `paid` knows the hashes of payments that succeeded (history), except those of the present
+    turn, which are in `just_paid` until whoever makes them durable clears it. `streams` are the totals of
+    pushes (history), `just_pushed` those that this turn has changed; `terms` is what the peer said on its
+    connection about pushes.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -133,6 +134,7 @@ class Tables:
     online: set[bytes] = field(default_factory=set)
     shutting: set[bytes] = field(default_factory=set)
     held: dict[bytes, HeldUpdate] = field(default_factory=dict)
+    awaited: set[bytes] = field(default_factory=set)
     channels_of: dict[bytes, set[bytes]] = field(default_factory=dict)
     refs_of_hash: dict[bytes, tuple[ClaimRef, ...]] = field(default_factory=dict)
     with_claims: dict[bytes, None] = field(default_factory=dict)
@@ -189,6 +191,8 @@ class Tables:
             self.terms.pop(channel_id, None)
         for channel_id in draft.went_offline | draft.released:
             self.held.pop(channel_id, None)
+        self.awaited -= draft.went_offline | draft.arrived
+        self.awaited |= draft.awaited
         for quote in draft.quotes:
             self._remember(quote)
         for quote_id in draft.used_quotes:
@@ -277,6 +281,8 @@ class Draft:
 
     __slots__ = (
         "answers",
+        "arrived",
+        "awaited",
         "came_online",
         "carrying",
         "changes",
@@ -304,6 +310,8 @@ class Draft:
         self.shutting: set[bytes] = set()
         self.held: dict[bytes, HeldUpdate] = {}
         self.released: set[bytes] = set()
+        self.awaited: set[bytes] = set()
+        self.arrived: set[bytes] = set()
         self.terms: dict[bytes, PushTerms] = {}
         self.quotes: list[Quote] = []
         self.used_quotes: list[bytes] = []

@@ -176,7 +176,7 @@ def flush(tables: Tables, channel_id: bytes, tools: Toolbox) -> Draft:
     """End of a turn for a channel that has changed: sign what waits, else countersign, else close."""
     draft = Draft(tables)
     channel = draft.get(Channel, channel_id)
-    if channel is None or not draft.is_online(channel_id):
+    if channel is None or not draft.is_online(channel_id) or channel_id in tables.awaited:
         return draft
     held = tables.held.get(channel_id)
     progress, update = propose(channel, tables, 0 if held is None else held.update.version)
@@ -246,6 +246,9 @@ def _updated(draft: Draft, channel: Channel, update: Update, tools: Toolbox) -> 
     At most one is kept for each channel: its sender may sign nothing else before it is answered.
     """
     channel_id = channel.channel_id
+    if channel_id in draft.tables.awaited:
+        draft.arrived.add(channel_id)
+        draft.put(channel)  # what waited for it is looked at when this turn ends
     try:
         progress = receive_update(channel, update, draft.world, tools.verify)
     except Untimely:

@@ -254,6 +254,9 @@ class StateDraft:
         if price is None:
             raise _too_soon(world, expiry_s, f"settle: the price at {expiry_s} is not known here")
         if price != operation.price:
+            if price == 0 and world.signed_prices.get((feed, expiry_s), operation.price) == operation.price:
+                # Signed while the price could still be published, said again now: it can be refused (R8).
+                raise Untimely(f"settle: the price at {expiry_s} came too late, the options are void")
             raise PeerViolation(f"settle: expected the price {price}, got {operation.price}")
         if any(claim.hashlock is not None for claim in settled):
             raise PeerViolation("settle: an option of this feed and expiry is still hash-locked")

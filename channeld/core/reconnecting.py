@@ -48,6 +48,12 @@ def reestablished(draft: Draft, channel: Channel, theirs: Reestablish) -> None:
         return
     if theirs.theirs > channel.mine.version:
         return  # it says that we lost data: its StateCopy must prove it
+    held = draft.tables.held.get(channel.channel_id)
+    known = max(channel.mine.version, channel.theirs.version, 0 if held is None else held.update.version)
+    if theirs.mine > known:
+        # It says its proposal again now. If that has come too late to be taken, ours must go above it (R8):
+        # one below would wait for its answer as it waits for ours, for ever.
+        draft.awaited.add(channel.channel_id)
     channel, again = resend(channel, theirs.theirs)
     draft.put(channel)
     for message, state in again:
