@@ -4,12 +4,15 @@ The judge is the one of the executable model, over real states: for every combin
 the peers can force and every time at which they may register a secret, the node's money.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, Protocol
 
 from channeld.core.channel import Channel
 from channeld.core.claims import Claim, State
+from channeld.core.draft import Tables
+from channeld.core.messages import CloseOffer
 from channeld.core.records import (
     Forward,
     ForwardStatus,
@@ -24,9 +27,33 @@ from channeld.core.records import (
     TradeStatus,
 )
 from channeld.core.world import PublishedPrice
-from tests.core.network import Node
+from tests.core.chain import OnChain
 from tests.core.pushes import pushed_net
 from tests.core.town import EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, Town, worth
+
+
+class Defendant(Protocol):
+    """What the judge knows of a node: what it holds, and everything that it ever put its name to."""
+
+    @property
+    def tables(self) -> Tables: ...
+    @property
+    def history(self) -> Mapping[Any, Any]: ...
+    @property
+    def signed(self) -> Sequence[tuple[bytes, State]]: ...
+    @property
+    def closes(self) -> Sequence[CloseOffer]: ...
+
+
+class Court(Protocol):
+    """What the judge knows of the chain."""
+
+    @property
+    def now_s(self) -> int: ...
+    @property
+    def registered_s(self) -> Mapping[bytes, int]: ...
+    @property
+    def channels(self) -> Mapping[bytes, OnChain]: ...
 
 
 @dataclass(frozen=True)
@@ -56,22 +83,27 @@ def prices_now(town: Town, signed: int | None) -> Prices:
     return Prices(0 if void else signed)
 
 
-def records_of(node: Node, table: type) -> list[object]:
+def records_of(node: Defendant, table: type) -> list[Any]:
     """Live ones and history."""
     past = [record for (kind, _), record in node.history.items() if kind is table]
     return [*node.tables.records[table].values(), *past]
 
 
-def due_by_records(node: Node, prices: Prices, *, slept: bool = False) -> int:
-    """What a node's records say that it has gained since the start, options at their prices.
+def due_by_records(
+    node: Defendant, prices: Prices, *, slept: bool = False, asset: bytes | None = None
+) -> int:
+    """What a node's records say that it has gained since the start (in one asset), options at their prices.
 
     A payment under way counts as paid: its payee may take it at any time. Whoever `slept` over a deadline
     may have lost what was its own to collect, but never more than that.
     """
     gains = [
-        _gain(record, prices) for table in (Invoice, Payment, Trade) for record in records_of(node, table)
+        _gain(record, prices)
+        for table in (Invoice, Payment, Trade)
+        for record in records_of(node, table)
+        if asset is None or record.asset == asset
     ]
-    return sum(min(0, gain) if slept else gain for gain in gains) + pushed_net(node, slept=slept)
+    return sum(min(0, gain) if slept else gain for gain in gains) + pushed_net(node, slept=slept, asset=asset)
 
 
 def _gain(record: object, prices: Prices) -> int:
@@ -88,7 +120,7 @@ def _gain(record: object, prices: Prices) -> int:
             return 0
 
 
-def fees_earned(node: Node) -> int:
+def fees_earned(node: Defendant) -> int:
     """What forwarding has brought, by the records."""
     return sum(
         record.fee
@@ -97,7 +129,7 @@ def fees_earned(node: Node) -> int:
     )
 
 
-def final_states(node: Node, channel: Channel) -> list[State]:
+def final_states(node: Defendant, channel: Channel) -> list[State]:
     """Every state that this channel may end in: the node answers what is older than `theirs`."""
     signed = {
         state.version: state
@@ -107,24 +139,27 @@ def final_states(node: Node, channel: Channel) -> list[State]:
     return [channel.theirs, *signed.values()]
 
 
-def worst_case(town: Town, node: Node, prices: Prices) -> int:
-    """The least that a node can end with, over what its peers can force from here."""
+def worst_case(court: Court, node: Defendant, prices: Prices, *, asset: bytes | None = None) -> int:
+    """The least that a node can end with (in one asset), over what its peers can force from here."""
     settled = 0
     outcomes: list[list[tuple[int, list[Claim]]]] = []
-    for record in node.tables.records[Channel].values():
-        assert isinstance(record, Channel)
-        entry = town.chain.channels[record.channel_id]
+    channels: list[Channel] = []
+    for record in node.tables.channels():
+        entry = court.channels[record.channel_id]
+        if asset is not None and record.params.asset != asset:
+            continue
         settled += entry.paid[record.me]
         if entry.closed:
             continue
-        over = entry.state is not None and town.chain.now_s >= entry.expires_s
+        channels.append(record)
+        over = entry.state is not None and court.now_s >= entry.expires_s
         states = [entry.state] if over and entry.state is not None else final_states(node, record)
         closes = {
             offer.net
             for offer in node.closes
             if offer.channel_id == record.channel_id
             and offer.counter == entry.deposits.counter
-            and offer.until_s >= town.chain.now_s
+            and offer.until_s >= court.now_s
         }
         states += [State(0, net) for net in closes]
         outcomes.append([_split(record, state, entry.deposits.a, entry.deposits.b) for state in states])
@@ -132,7 +167,7 @@ def worst_case(town: Town, node: Node, prices: Prices) -> int:
     for combination in product(*outcomes):
         sure = settled
         locked: dict[bytes, list[tuple[int, int]]] = {}
-        for channel, (money, claims) in zip(_open(town, node), combination, strict=True):
+        for channel, (money, claims) in zip(channels, combination, strict=True):
             sure += money
             for claim in claims:
                 value = prices.of_claim(claim) * (1 if claim.payee is channel.me else -1)
@@ -140,17 +175,9 @@ def worst_case(town: Town, node: Node, prices: Prices) -> int:
                     sure += value
                 else:
                     locked.setdefault(claim.hashlock, []).append((claim.deadline_s, value))
-        total = sure + sum(_least(town, node, hashlock, claims) for hashlock, claims in locked.items())
+        total = sure + sum(_least(court, node, hashlock, claims) for hashlock, claims in locked.items())
         worst = total if worst is None else min(worst, total)
     return settled if worst is None else worst
-
-
-def _open(town: Town, node: Node) -> list[Channel]:
-    return [
-        record
-        for record in node.tables.records[Channel].values()
-        if isinstance(record, Channel) and not town.chain.channels[record.channel_id].closed
-    ]
 
 
 def _split(channel: Channel, state: State, deposit_a: int, deposit_b: int) -> tuple[int, list[Claim]]:
@@ -158,11 +185,11 @@ def _split(channel: Channel, state: State, deposit_a: int, deposit_b: int) -> tu
     return own, list(state.claims.values())
 
 
-def _least(town: Town, node: Node, hashlock: bytes, claims: Iterable[tuple[int, int]]) -> int:
+def _least(court: Court, node: Defendant, hashlock: bytes, claims: Iterable[tuple[int, int]]) -> int:
     """The least that claims (deadline, value) under one hash can bring, over the times of registration."""
     claims = list(claims)
-    seen_s = town.chain.registered_s.get(hashlock)
-    now_s = town.chain.now_s
+    seen_s = court.registered_s.get(hashlock)
+    now_s = court.now_s
     if seen_s is not None:
         times = [seen_s]
     elif hashlock in node.tables.records[Secret]:
@@ -176,7 +203,7 @@ def _least(town: Town, node: Node, hashlock: bytes, claims: Iterable[tuple[int, 
     return min([*values, 0]) if unregistered else min(values)
 
 
-def _is_private(node: Node, hashlock: bytes) -> bool:
+def _is_private(node: Defendant, hashlock: bytes) -> bool:
     """Whether nobody but this node can know the secret: it made it and has not released it."""
     invoice = node.tables.records[Invoice].get(hashlock)
     trade = node.tables.records[Trade].get(hashlock)

@@ -1,11 +1,14 @@
 """Pushes between honest neighbours, for the state machines: each that is asked for is answered once."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from channeld.core.channel import Channel, Phase
+from channeld.core.draft import Tables
 from channeld.core.effects import AnswerPushes
 from channeld.core.events import PushesRequested
 from channeld.core.operations import NO_STREAM, Push
@@ -73,7 +76,16 @@ def answered(node: Node) -> tuple[Counter[tuple[bytes, Push]], Counter[tuple[byt
     return sent, dropped
 
 
-def streams(node: Node, *, outgoing: bool) -> Streams:
+class Holder(Protocol):
+    """A node's records, live and past."""
+
+    @property
+    def tables(self) -> Tables: ...
+    @property
+    def history(self) -> Mapping[Any, Any]: ...
+
+
+def streams(node: Holder, *, outgoing: bool) -> Streams:
     """Count and total by (channel, stream)."""
     return {
         (record.channel_id, record.stream): (record.count, record.total)
@@ -82,18 +94,21 @@ def streams(node: Node, *, outgoing: bool) -> Streams:
     }
 
 
-def _of(node: Node, channel_id: bytes, outgoing: bool) -> Streams:
+def _of(node: Holder, channel_id: bytes, outgoing: bool) -> Streams:
     return {key: sums for key, sums in streams(node, outgoing=outgoing).items() if key[0] == channel_id}
 
 
-def pushed_net(node: Node, *, slept: bool) -> int:
-    """What pushes have brought, by the records; one that the peer may yet take counts as taken.
+def pushed_net(node: Holder, *, slept: bool, asset: bytes | None = None) -> int:
+    """What pushes have brought (in one asset), by the records; one that the peer may take counts as taken.
 
     Whoever `slept` over a dispute may have lost what it had received.
     """
-    received = 0 if slept else sum(total for _, total in streams(node, outgoing=False).values())
-    sent = sum(total for _, total in streams(node, outgoing=True).values())
-    return received - sent - sum(in_doubt(channel) for channel in _channels(node))
+    channels = {c.channel_id: c for c in node.tables.channels() if asset in (None, c.params.asset)}
+    received, sent = (
+        sum(total for (key, _), (_, total) in streams(node, outgoing=outgoing).items() if key in channels)
+        for outgoing in (False, True)
+    )
+    return (0 if slept else received) - sent - sum(in_doubt(channel) for channel in channels.values())
 
 
 def in_doubt(channel: Channel) -> int:
@@ -101,7 +116,3 @@ def in_doubt(channel: Channel) -> int:
     if channel.answered or channel.phase is Phase.CLOSED:
         return 0
     return sum(operation.amount for operation in channel.unanswered if isinstance(operation, Push))
-
-
-def _channels(node: Node) -> list[Channel]:
-    return [record for record in node.tables.records[Channel].values() if isinstance(record, Channel)]

@@ -262,7 +262,7 @@ class HonestNetwork(Pushing, RuleBasedStateMachine):
         for node in self.town.network.nodes.values():
             start = self.town.deposit * len(self._channels(node))
             floor = start + due_by_records(node, prices, slept=node.name in self.slept)
-            assert worst_case(self.town, node, prices) >= floor, node.name
+            assert worst_case(self.town.chain, node, prices) >= floor, node.name
 
     # --- the end: everything heals --------------------------------------------------------------------
 

@@ -333,7 +333,8 @@ class BobAmongThieves(RuleBasedStateMachine):
     @invariant()
     def bob_cannot_be_robbed(self) -> None:
         prices = self.prices()
-        assert worst_case(self.town, self.bob, prices) >= self.started + due_by_records(self.bob, prices)
+        due = due_by_records(self.bob, prices)
+        assert worst_case(self.town.chain, self.bob, prices) >= self.started + due
 
     @invariant()
     def whatever_bob_signed_is_solvent(self) -> None:

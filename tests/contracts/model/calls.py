@@ -78,12 +78,12 @@ class Call:
         return selector(self.name) + encode(self.args) + self.tail
 
 
-def _canonical(kind: Any) -> str:
+def canonical(kind: Any) -> str:
     match kind:
         case tuple():
-            return f"({','.join(map(_canonical, kind))})"
+            return f"({','.join(map(canonical, kind))})"
         case Many(of, _):
-            return _canonical(of) + "[]"
+            return canonical(of) + "[]"
         case Text():
             return "bytes"
         case _:
@@ -92,7 +92,7 @@ def _canonical(kind: Any) -> str:
 
 @cache
 def selector(name: str) -> bytes:
-    return keccak((ONLY_NAME.get(name, name) + _canonical(TYPES[name])).encode())[:4]
+    return keccak((ONLY_NAME.get(name, name) + canonical(TYPES[name])).encode())[:4]
 
 
 def encode(args: tuple[Any, ...]) -> bytes:
