@@ -11,7 +11,7 @@ import pytest
 
 from bench.evm import CompactSignature, Mined, Party, party
 from channeld.wire.eip712 import Feed, keccak
-from tests.contracts.town import Town, mallory, refused
+from tests.contracts.town import HOUR_S, Town, mallory, refused
 
 DATA = Path(__file__).parents[2] / "../shared/data/oracle/redstone_2024-07-01.json"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the real packages are not in this checkout")
@@ -139,6 +139,17 @@ def refuses_bent_copies(town: Town, packages: list[Package]) -> None:
     assert stored(town, packages) == 0
     publish(town, packages)
     assert stored(town, packages) == median(package.value for package in packages)
+
+
+def test_publishing_again_changes_nothing_and_does_not_fail(town: Town) -> None:
+    """Else a price that came in time would become one that came too late."""
+    packages = made_packages([5, 6, 7], town.now_s)
+    publish(town, packages)
+    key = keccak(feed_of(packages).feed_id + town.now_s.to_bytes(32, "big"))
+    word = town.court.view("prices", key)
+    town.wait(25 * HOUR_S)
+    assert publish(town, packages).events == ()
+    assert town.court.view("prices", key) == word
 
 
 @needs_data

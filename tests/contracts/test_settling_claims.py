@@ -3,9 +3,7 @@
 import pytest
 
 from channeld.core.claims import Claim, PayoffKind, State
-from channeld.wire.eip712 import claim_words
 from tests.contracts.town import HOUR_S, PERIOD_S, USD, Town, lock, refused, secret
-from tests.contracts.valuation import words_of
 
 GRACE_S = 12 * HOUR_S
 
@@ -296,85 +294,3 @@ def test_the_largest_terms_do_not_overflow(town: Town, price: int) -> None:
             claims.append((n, kind, type(terms)(terms.kind, terms.feed, expiry_s, strike, bound)))
     made = [Claim(2 * n, most_size, terms=terms) for n, (_, _, terms) in enumerate(claims)]
     assert paid(town, 1_000, *made) == (0, 1_000)
-
-
-# -- lists that make no sense --
-
-
-def settled_words(town: Town, words: bytes) -> tuple[int, int]:
-    channel = town.open(a=1_000, salt=town.arena.block_number)
-    salt = town.dispute_words(channel, 0, words)
-    closed = town.court.settle(channel.a, channel, 0, salt, words).event("Closed")
-    return closed["to_a"], closed["to_b"]
-
-
-@pytest.mark.parametrize("kind", [7, 8, 63])
-@pytest.mark.parametrize("locked", [False, True])
-def test_an_unknown_kind_is_void(town: Town, kind: int, locked: bool) -> None:
-    head = (kind << 250 | locked << 249 | 500).to_bytes(32, "big")
-    assert settled_words(town, head + bytes(96 if locked else 64) + claim_words(Claim(0, 3))) == (997, 3)
-
-
-@pytest.mark.parametrize("kept", [1, 2, 3])
-def test_a_claim_cut_off_by_the_end_is_void(town: Town, kept: int) -> None:
-    expiry_s = town.now_s
-    town.publish(expiry_s, 3_500 * USD)
-    key = secret("x")
-    town.reveal(key)
-    option = Claim(0, 1, key.hash, expiry_s, town.terms(PayoffKind.CALL, expiry_s, 3_000, 4_000))
-    words = claim_words(Claim(2, 3)) + claim_words(option)[: 32 * kept]
-    assert settled_words(town, words) == (997, 3)
-
-
-def test_a_transfer_cut_off_before_its_hashlock_is_void(town: Town) -> None:
-    words = claim_words(lock(0, 500, secret("x"), town.now_s + 10**6))[:32]
-    assert settled_words(town, words) == (1_000, 0)
-
-
-def test_a_list_is_whole_words(town: Town) -> None:
-    channel = town.open(a=1_000)
-    salt = town.dispute(channel, State(1, 0))
-    with refused("claims: not whole words"):
-        town.court.settle(channel.a, channel, 0, salt, words=b"\0")
-    with refused("claims: not whole words"):
-        town.court.settle(channel.a, channel, 0, salt, words=bytes(33))
-
-
-def test_the_list_must_be_the_signed_one_claim_by_claim(town: Town) -> None:
-    one, other = Claim(0, 5), Claim(2, 7)
-    channel = town.open(a=1_000)
-    salt = town.dispute_words(channel, 0, words_of([one, other]))
-    for wrong in ([one], [other, one], [one, other, other], [one, Claim(2, 8)], [one, Claim(3, 7)]):
-        with refused("settle: not the state"):
-            town.court.settle(channel.a, channel, 0, salt, words_of(wrong))
-    town.court.settle(channel.a, channel, 0, salt, words_of([one, other]))
-
-
-def test_two_claims_cannot_be_read_as_one(town: Town) -> None:
-    """The links of the chain have the lengths that the heads say: no other reading has the same hash."""
-    two = claim_words(Claim(0, 5)) + claim_words(Claim(0, 7))
-    channel = town.open(a=1_000)
-    salt = town.dispute_words(channel, 0, two)
-    locked = bytearray(two)
-    locked[0] |= 2  # the first now claims the second as its hashlock
-    with refused("settle: not the state"):
-        town.court.settle(channel.a, channel, 0, salt, bytes(locked))
-
-
-def test_what_follows_a_transfer_without_a_hashlock_is_not_its_hashlock(town: Town) -> None:
-    """Not even if it is the hash of a secret that was shown before the time that the head names."""
-    shown = next(key for key in map(secret, map(str, range(100))) if key.hash[0] >> 2 > 6)
-    town.reveal(shown)
-    head = (2**40 - 1 << 96 | 300).to_bytes(32, "big")
-    assert settled_words(town, head + shown.hash) == (700, 300)
-
-
-def test_a_group_that_does_not_stand_together_is_valued_run_by_run(town: Town) -> None:
-    expiry_s = town.now_s
-    town.publish(expiry_s, 3_000 * USD + USD // 2)
-    town.publish(expiry_s - 1, USD)
-    half = Claim(0, 1, terms=town.terms(PayoffKind.CALL, expiry_s, 3_000, 4_000))
-    other = Claim(2, 1, terms=town.terms(PayoffKind.CALL, expiry_s - 1, 3_000, 4_000))
-    assert settled_words(town, words_of([half, half])) == (999, 1)
-    assert settled_words(town, words_of([half, other, half])) == (1_000, 0)
-    assert settled_words(town, words_of([half, Claim(4, 0), half])) == (999, 1)

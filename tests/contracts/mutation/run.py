@@ -45,6 +45,7 @@ from tests.foundry.run import HOME as FOUNDRY_HOME
 
 STORIES = (
     "test_settling_claims",
+    "test_claim_lists",
     "test_partial_settlement",
     "test_many_pending",
     "test_disputes",
