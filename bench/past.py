@@ -68,8 +68,8 @@ class Past:
 def write_past(directory: Path, us: Signer, chain_id: int, domain: bytes, past: Past, now_s: int) -> int:
     """Make the journal of a daemon with this past; bytes on disk for each payment, other records left out."""
     with closing(SqliteJournal(directory, Identity(chain_id, us.public_key))) as journal:
-        kinds = ("channel", "graph_channel", "graph_policy", "peer")
-        kinds += ("payment_done", "invoice_done", "forward_done", "trade_done")
+        kinds = ["channel", "graph_channel", "graph_policy", "peer"]
+        kinds += ["payment_done", "invoice_done", "forward_done", "trade_done"]
         journal.commit([Put(kind, b"first", b"") for kind in kinds])
     with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as database:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{BUILD_CACHE_KIB}"):

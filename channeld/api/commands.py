@@ -100,7 +100,7 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceInfo:
-    """`status` is open, paid, cancelled or expired. `text` is empty where history no longer has it."""
+    """`status` is open, paid or expired. `text` is empty where history no longer has it."""
 
     hashlock: bytes
     text: str

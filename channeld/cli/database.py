@@ -1,6 +1,9 @@
-"""`channeld db`: check the journal, and dump it readably."""
+"""`channeld db`: check the journal, dump it readably, forget what is old."""
 
 import json
+import re
+import time
+from datetime import UTC, datetime
 from typing import TextIO
 
 import click
@@ -10,7 +13,8 @@ from channeld.cli import outcome
 from channeld.cli.session import Command, Session, pass_session
 from channeld.daemon.exporting import exported
 from channeld.daemon.inspection import inspect, signed_in
-from channeld.daemon.storage import open_for_reading
+from channeld.daemon.pruning import HISTORIES, prune, require_old_enough
+from channeld.daemon.storage import open_existing
 from channeld.wire.eip712 import domain_separator
 
 
@@ -25,7 +29,7 @@ def check(session: Session) -> int:
     signed = None
     if chain.adjudicator is not None:
         signed = signed_in(domain_separator(chain.chain_id, chain.adjudicator))
-    with open_for_reading(session.config) as journal:
+    with open_existing(session.config) as journal:
         found = inspect(journal, signed)
     table = Table("kind", "records")
     for kind, count in found.counts.items():
@@ -48,6 +52,58 @@ def export(session: Session, secrets: bool, kinds: tuple[str, ...], output: Text
 
     SQLite: while the daemon is stopped. The lines are for people and scripts; they cannot be read back.
     """
-    with open_for_reading(session.config) as journal:
+    with open_existing(session.config) as journal:
         for line in exported(journal, secrets=secrets, kinds=kinds):
             output.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([dwy])")
+_DAYS = {"d": 1, "w": 7, "y": 365}
+
+
+def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> int:
+    """A date (UTC) or an age as unix seconds."""
+    age = _AGE.fullmatch(text)
+    if age is not None:
+        return int(time.time()) - int(age[1]) * _DAYS[age[2]] * 86_400
+    try:
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise click.BadParameter(
+            f"expected a date like 2026-01-31 or an age like 90d, got {text!r}"
+        ) from None
+
+
+@click.command("prune", cls=Command)
+@click.option(
+    "--before", "before_s", required=True, metavar="DATE|AGE", callback=_instant_s,
+    help="What ended before it is forgotten: 2026-01-31 (UTC), or 90d, 12w, 2y ago.",
+)  # fmt: skip
+@click.option(
+    "--keep", "kept", multiple=True, type=click.Choice(HISTORIES), help="Leave this kind alone; repeatable."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@pass_session
+def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool) -> None:
+    """Forget finished payments, invoices, forwards and trades, and give back the room.
+
+    While the daemon is stopped; `keep_days` in the configuration does the same while it runs. Channels,
+    secrets and all that a dispute may need stay, and no invoice can be paid twice.
+    """
+    now_s = int(time.time())
+    require_old_enough(before_s, now_s)
+    kinds = tuple(kind for kind in HISTORIES if kind not in kept)
+    removed = dict.fromkeys(kinds, 0)
+    with open_existing(session.config, writable=True) as journal:
+        size_before = journal.size_bytes()
+        for kind, count in prune(journal, before_s, now_s, kinds, dry=dry_run):
+            removed[kind] += count
+        if not dry_run:
+            journal.reclaim()
+        size_after = journal.size_bytes()
+    table = Table("kind", "would be forgotten" if dry_run else "forgotten")
+    for kind, count in removed.items():
+        table.add_row(kind, str(count))
+    sizes = f"{size_before / 1e6:,.1f} MB before, {size_after / 1e6:,.1f} MB after"
+    document = {"removed": removed, "bytes_before": size_before, "bytes_after": size_after}
+    session.show(document, table, "", sizes)

@@ -41,6 +41,7 @@ database = LazyGroup(
     lazy={
         "check": Lazy("channeld.cli.database", "check", "Read all of it, and say what is wrong."),
         "export": Lazy("channeld.cli.database", "export", "Print it as lines of JSON."),
+        "prune": Lazy("channeld.cli.database", "forget", "Forget old history, and give back the room."),
     },
-    help="Check the database that [database] names, or dump it readably.",
+    help="Check the database that [database] names, dump it readably, forget old history.",
 )

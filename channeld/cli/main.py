@@ -25,7 +25,7 @@ COMMANDS = {
     "pay": Lazy("channeld.cli.payments", "pay", "Pay an invoice, or many."),
     "payments": Lazy("channeld.cli.payments", "payments", "List payments, or show one."),
     "option": Lazy("channeld.cli.groups", "option", "Quote, buy, list and settle options."),
-    "db": Lazy("channeld.cli.groups", "database", "Check the database, dump it."),
+    "db": Lazy("channeld.cli.groups", "database", "Check the database, dump it, forget old history."),
     "demo": Lazy("channeld.cli.demo.command", "demo", "See it all on this machine."),
     "chain": Lazy("channeld.cli.groups", "chain", "Development chain, its clock, contracts."),
     "oracle": Lazy("channeld.cli.groups", "oracle", "Sign settlement prices."),

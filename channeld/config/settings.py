@@ -73,6 +73,15 @@ class DatabaseSettings:
             60,
         ),
     ] = 6.0
+    keep_days: Annotated[
+        int,
+        About(
+            "Finished payments, invoices, forwards and trades are forgotten after so many days; 0: never. "
+            "`channeld db prune` does the same once.",
+            0,
+            36_500,
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,13 @@ class InvoiceCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class InvoiceLapsed:
+    """Nobody has paid it in its time."""
+
+    hashlock: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentRequested:
     """Pay along a route that is already chosen: the first channel, what it must carry, the packet."""
 
@@ -184,6 +191,7 @@ Event = (
     | ClaimDue
     | ChannelDue
     | InvoiceCreated
+    | InvoiceLapsed
     | PaymentRequested
     | PushesRequested
     | OptionRequested

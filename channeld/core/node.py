@@ -49,6 +49,7 @@ from channeld.core.events import (
     DepositsConfirmed,
     Event,
     InvoiceCreated,
+    InvoiceLapsed,
     MessageReceived,
     OptionRequested,
     PartialSettlementSeen,
@@ -75,7 +76,7 @@ from channeld.core.messages import (
     StateCopy,
 )
 from channeld.core.operations import Fulfil
-from channeld.core.paying import request_payment
+from channeld.core.paying import invoice_lapsed, request_payment
 from channeld.core.pushing import pushes_decided_on_chain, request_pushes
 from channeld.core.reactions import (
     claim_due,
@@ -145,6 +146,8 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
             _channel_due(draft, channel_id, tools)
         case InvoiceCreated(invoice):
             draft.put(invoice)
+        case InvoiceLapsed(hashlock):
+            invoice_lapsed(draft, hashlock)
         case PaymentRequested():
             request_payment(draft, event)
         case PushesRequested():

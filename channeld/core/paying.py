@@ -98,6 +98,14 @@ def deliver(draft: Draft, ref: ClaimRef, claim: Claim, order: Deliver) -> None:
         release_secret(draft, invoice.preimage)
 
 
+def invoice_lapsed(draft: Draft, hashlock: bytes) -> None:
+    """An invoice that cannot be paid any more becomes history; one that was paid meanwhile is already."""
+    invoice = draft.get(Invoice, hashlock)
+    if invoice is not None and draft.world.now_s > invoice.expires_s:
+        draft.put(replace(invoice, status=InvoiceStatus.EXPIRED))
+        draft.emit(Notify("invoice", hashlock))
+
+
 def payment_succeeded(draft: Draft, hashlock: bytes, preimage: bytes) -> None:
     """The secret is the receipt: the payment is done, however its claim is cleared."""
     payment = draft.get(Payment, hashlock)

@@ -98,7 +98,7 @@ class Forward:
 class InvoiceStatus(IntEnum):
     OPEN = 1
     PAID = 2
-    CANCELLED = 3
+    EXPIRED = 3
 
 
 @dataclass(frozen=True, slots=True)

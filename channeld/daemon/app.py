@@ -40,6 +40,7 @@ from channeld.daemon.feeds import Feeds, PriceWatch
 from channeld.daemon.funding import Funding
 from channeld.daemon.gossip import Gossip
 from channeld.daemon.history import PaymentsMade
+from channeld.daemon.housekeeping import Housekeeping
 from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
@@ -180,6 +181,7 @@ async def _start(
         group.create_task(daemon.engine.run(), name="engine"),
         group.create_task(daemon.watch.run(start), name="chain"),
         group.create_task(prices.run(), name="prices"),
+        group.create_task(Housekeeping(daemon.engine, config.database.keep_days).run(), name="housekeeping"),
     ]
     if not offline:
         transport = daemon.peering.transport

@@ -32,7 +32,7 @@ from channeld.daemon.census import Census, holdings
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
 from channeld.daemon.funding import Funding
-from channeld.daemon.history import page_of
+from channeld.daemon.history import LONGEST_INVOICE_S, page_of
 from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import KnownPeer, Peering
@@ -276,6 +276,9 @@ class Daemon:
             raise Rejected("this invoice is our own")
         if self._tables.now_s > fields.expires_s:
             raise Rejected(f"the invoice expired at {fields.expires_s}, it is {self._tables.now_s}")
+        if fields.expires_s > self._tables.now_s + LONGEST_INVOICE_S:
+            days = LONGEST_INVOICE_S // 86_400
+            raise Rejected(f"expected an invoice that expires within {days} days, got {fields.expires_s}")
         if amount is not None and fields.amount and amount != fields.amount:
             raise Rejected(f"the invoice asks for {fields.amount}, got {amount}")
         value = fields.amount or amount

@@ -6,12 +6,18 @@ from typing import TypeVar
 from channeld.adapters.journal.records import Journal
 from channeld.api.commands import Page
 from channeld.core.errors import Rejected
-from channeld.core.records import Invoice, Payment, PaymentStatus, Trade
+from channeld.core.records import Forward, Invoice, Payment, PaymentStatus, Trade
 from channeld.wire.records import decode_record
 
 MAX_PAGE = 1_000
 
-T = TypeVar("T", Invoice, Payment, Trade)
+PAID = "payment_paid"
+"""Kind: the hashes of payments that succeeded and were pruned, with when they began."""
+
+LONGEST_INVOICE_S = 366 * 86_400
+"""Invoices that are valid for longer are not paid: that they are must be remembered until they expire."""
+
+T = TypeVar("T", Forward, Invoice, Payment, Trade)
 
 
 class PaymentsMade(Container[bytes]):
@@ -23,7 +29,9 @@ class PaymentsMade(Container[bytes]):
     def __contains__(self, hashlock: object) -> bool:
         assert isinstance(hashlock, bytes)
         row = self._journal.get("payment_done", hashlock)
-        return row is not None and _typed("payment", row, Payment).status is PaymentStatus.SUCCEEDED
+        if row is not None and typed("payment", row, Payment).status is PaymentStatus.SUCCEEDED:
+            return True
+        return self._journal.get(PAID, hashlock) is not None
 
 
 def page_of(
@@ -39,13 +47,14 @@ def page_of(
     rows: list[T] = []
     if before is None:
         for row in journal.page(kind, None, limit):
-            rows.append(_typed(kind, row.value, record))
+            rows.append(typed(kind, row.value, record))
     past = journal.page(f"{kind}_done", before, limit)
-    rows += [_typed(kind, row.value, record) for row in past]
+    rows += [typed(kind, row.value, record) for row in past]
     return rows, Page(past[-1].sequence if len(past) == limit else None)
 
 
-def _typed(kind: str, value: bytes, record: type[T]) -> T:
+def typed(kind: str, value: bytes, record: type[T]) -> T:
+    """The record in a journal's value. Raises DamagedRecord."""
     found = decode_record(kind, value)
     assert isinstance(found, record)
     return found

@@ -82,8 +82,9 @@ async def _lead(database: "PostgresJournal") -> None:
 
 
 @contextmanager
-def open_for_reading(config: Config) -> Iterator[Journal]:
-    """What the configuration names, whoever's it is; nothing is made. SQLite: while no daemon runs.
+def open_existing(config: Config, *, writable: bool = False) -> Iterator[Journal]:
+    """What the configuration names, whoever's it is; nothing is made. SQLite: while no daemon runs, and
+    `writable` PostgreSQL too.
 
     Raises Rejected if there is none, if it is of another chain or in use, JournalFailed.
     """
@@ -96,7 +97,11 @@ def open_for_reading(config: Config) -> Iterator[Journal]:
     else:
         layout = _adapter("postgres_layout")
         identity = layout.stored_identity(config.database.url, config.database.lease_s)
-        journal = connect(config, _of_chain(config, identity))
+        database = connect(config, _of_chain(config, identity))
+        if writable and not database.try_lead():
+            with closing(database):
+                raise Rejected(f"expected no daemon to use {database.where}, {database.holder()} leads there")
+        journal = database
     with closing(journal):
         yield journal
 

@@ -15,7 +15,7 @@ from channeld.core.errors import Rejected
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 TOKEN = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # the first test vector of [EIP-55]
-UNITS = ("_s", "_h", "_ppm", "_ppm_per_day", "_percent", "_gwei", "_bytes", "_units")
+UNITS = ("_s", "_days", "_h", "_ppm", "_ppm_per_day", "_percent", "_gwei", "_bytes", "_units")
 UNITLESS = {
     "chain_id": "a name",
     "port": "a name",

@@ -78,10 +78,27 @@ def test_a_page_that_began_before_new_records_came_goes_on_where_it_was(journal:
     assert [record.key for record in journal.page("payment", first[-1].sequence, 2)] == [b"\x02", b"\x01"]
 
 
+def test_history_is_read_on_from_the_oldest(journal: Journal) -> None:
+    journal.commit([Put("payment", bytes([n]), b"sent") for n in range(1, 6)])
+    journal.commit([Delete("payment", b"\x01")])
+    first = journal.since("payment", 0, 2)
+    assert [record.key[0] for record in first] == [2, 3]
+    journal.commit([Delete("payment", record.key) for record in first])
+    assert [record.key[0] for record in journal.since("payment", first[-1].sequence, 2)] == [4, 5]
+    assert journal.since("payment", journal.page("payment", None, 1)[0].sequence, 2) == []
+    journal.reclaim()
+    assert journal.size_bytes() > 0
+    assert [record.key[0] for record in journal.since("payment", 0, 9)] == [4, 5]
+    journal.commit([Put("payment", b"\x06", b"")])
+    journal.check()
+
+
 @pytest.mark.parametrize("limit", [0, -1, MAX_PAGE + 1])
 def test_a_page_of_no_size_or_too_large_is_rejected(journal: Journal, limit: int) -> None:
     with pytest.raises(Rejected, match=f"expected a limit of 1 to 1000 records a page, got {limit}"):
         journal.page("payment", None, limit)
+    with pytest.raises(Rejected, match=f"expected a limit of 1 to 1000 records a page, got {limit}"):
+        journal.since("payment", 0, limit)
 
 
 def test_no_writes_are_no_commit(journal: Journal) -> None:

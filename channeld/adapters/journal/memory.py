@@ -1,6 +1,6 @@
 """A journal without a disk, for tests and simulation: it outlives a simulated crash as an object."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -60,6 +60,13 @@ class MemoryJournal(Journal):
         known = self._table(kind).values.get(key)
         return None if known is None else known[1]
 
+    def since(self, kind: str, after: int, limit: int) -> list[Record]:
+        require_legal_limit(limit)
+        table = self._table(kind)
+        begin = bisect_right(table.sequences, after)
+        keys = table.keys[begin : begin + limit]
+        return [Record(table.values[key][0], key, table.values[key][1]) for key in keys]
+
     def page(self, kind: str, before: int | None, limit: int) -> list[Record]:
         require_legal_limit(limit)
         table = self._table(kind)
@@ -95,6 +102,13 @@ class MemoryJournal(Journal):
             expected = sorted((sequence, key) for key, (sequence, _) in table.values.items())
             if expected != list(zip(table.sequences, table.keys, strict=True)):
                 raise JournalFailed(f"{kind}: expected every record in its place")
+
+    def size_bytes(self) -> int:
+        tables = self._kinds.values()
+        return sum(len(key) + len(value) for table in tables for key, (_, value) in table.values.items())
+
+    def reclaim(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Nothing to release."""

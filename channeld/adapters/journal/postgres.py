@@ -61,6 +61,7 @@ class PostgresJournal(Journal):
         lease_s: float = 6.0,
     ) -> None:
         self._schema = schema or Schema()
+        self._url = url
         self._identity = identity
         self._on_commit = on_commit
         self._lease_s = lease_s
@@ -133,16 +134,17 @@ class PostgresJournal(Journal):
 
     def load(self, kind: str) -> Iterator[tuple[bytes, bytes]]:
         last = 0
-        while rows := self._records(
-            kind, "WHERE sequence > %s ORDER BY sequence LIMIT %s", (last, LOAD_ROWS)
-        ):
-            for sequence, key, value in rows:
-                last = sequence
-                yield key, value
+        while rows := self.since(kind, last, LOAD_ROWS):
+            yield from ((row.key, row.value) for row in rows)
+            last = rows[-1].sequence
 
     def get(self, kind: str, key: bytes) -> bytes | None:
         rows = self._records(kind, "WHERE key = %b", (key,))
         return rows[0].value if rows else None
+
+    def since(self, kind: str, after: int, limit: int) -> list[Record]:
+        require_legal_limit(limit)
+        return self._records(kind, "WHERE sequence > %s ORDER BY sequence LIMIT %s", (after, limit))
 
     def page(self, kind: str, before: int | None, limit: int) -> list[Record]:
         require_legal_limit(limit)
@@ -177,6 +179,23 @@ class PostgresJournal(Journal):
                 found = [self._sums(table, way) for way in ("seqscan", "indexscan")]
                 if found[0] != found[1]:
                     raise self._fail(f"{table}: expected its index to hold its rows: {found[0]}, {found[1]}")
+
+    def size_bytes(self) -> int:
+        rows = [
+            self._select(kind, "SELECT pg_total_relation_size('{table}'::regclass)", ())
+            for kind in self.kinds()
+        ]
+        return sum(int(row[0][0]) for row in rows)
+
+    def reclaim(self) -> None:
+        """On a connection of its own, because it may take longer than a lease lasts between renewals.
+
+        New records take the room of the deleted ones; VACUUM FULL, which gives it back to the disk, is the
+        administrator's.
+        """
+        with connect_to(self._url, self._lease_s) as connection, self._explained("to make room"):
+            for kind in self.kinds():
+                connection.execute(f"VACUUM (ANALYZE) {TABLE_PREFIX}{kind}")
 
     def close(self) -> None:
         self._closing.set()

@@ -70,6 +70,12 @@ class Journal(Protocol):
     def get(self, kind: str, key: bytes) -> bytes | None:
         """The value, or None."""
 
+    def since(self, kind: str, after: int, limit: int) -> list[Record]:
+        """Up to `limit` records (1 to MAX_PAGE), oldest first, with sequences above `after` (0: all).
+
+        Costs as `page` does, and raises the same.
+        """
+
     def page(self, kind: str, before: int | None, limit: int) -> list[Record]:
         """Up to `limit` records (1 to MAX_PAGE), newest first, with sequences below `before`.
 
@@ -90,6 +96,16 @@ class Journal(Protocol):
 
     def check(self) -> None:
         """Read everything and compare it with its indexes; raises JournalFailed on damage. Takes seconds."""
+
+    def size_bytes(self) -> int:
+        """What it takes on the disk."""
+
+    def reclaim(self) -> None:
+        """Make what deleted records have left usable: by new records, or by others on the disk.
+
+        For a journal that nobody uses meanwhile: it takes as long as reading what is left, and as much
+        disk again for that time. Raises JournalFailed.
+        """
 
     def close(self) -> None:
         """Release files and locks. Calling it twice does no harm."""

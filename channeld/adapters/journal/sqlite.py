@@ -31,10 +31,13 @@ from channeld.adapters.journal.records import (
     require_legal_limit,
     require_legal_writes,
 )
-from channeld.adapters.private_file import make_private
+from channeld.adapters.private_file import make_private, sync_directory, sync_file
 from channeld.core.errors import Rejected
 
 FILE_NAME = "journal.sqlite"
+COMPACTED_NAME = "journal.compacted"
+"""What is left of a journal that is being written anew; it then takes the journal's name."""
+
 APPLICATION_ID = 0x6368616E
 """'chan' in the file's header, so that another program's database is not taken for ours."""
 
@@ -87,14 +90,17 @@ class SqliteJournal(Journal):
 
     def load(self, kind: str) -> Iterator[tuple[bytes, bytes]]:
         last = 0
-        while rows := self._records(kind, "WHERE sequence > ? ORDER BY sequence LIMIT ?", (last, LOAD_ROWS)):
-            for sequence, key, value in rows:
-                last = sequence
-                yield key, value
+        while rows := self.since(kind, last, LOAD_ROWS):
+            yield from ((row.key, row.value) for row in rows)
+            last = rows[-1].sequence
 
     def get(self, kind: str, key: bytes) -> bytes | None:
         rows = self._records(kind, "WHERE key = ?", (key,))
         return rows[0].value if rows else None
+
+    def since(self, kind: str, after: int, limit: int) -> list[Record]:
+        require_legal_limit(limit)
+        return self._records(kind, "WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
 
     def page(self, kind: str, before: int | None, limit: int) -> list[Record]:
         require_legal_limit(limit)
@@ -138,6 +144,33 @@ class SqliteJournal(Journal):
             if found != ["ok"]:
                 raise self._fail(f"{self.path}: expected a journal without damage: {'; '.join(found)}")
 
+    def size_bytes(self) -> int:
+        log = self.path.with_name(FILE_NAME + "-wal")
+        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
+    def reclaim(self) -> None:
+        """Writes what is left into a new file, which then takes the old one's place and name.
+
+        A crash on the way leaves the old file, whole, and a file beside it that the next run overwrites.
+        VACUUM without INTO would need three times the room, part of it in the system's directory for
+        temporary files.
+        """
+        fresh = self.path.with_name(COMPACTED_NAME)
+        with self._thread_lock:
+            self._require_alive()
+            try:
+                fresh.unlink(missing_ok=True)
+                make_private(fresh)
+                self._connection.execute("VACUUM INTO ?", (str(fresh),))
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._connection.close()
+                sync_file(fresh)
+                fresh.replace(self.path)
+                sync_directory(self.path.parent)
+                self._connect()
+            except (OSError, sqlite3.Error) as error:
+                raise self._fail(f"{self.path}: expected to write it anew without gaps: {error}") from error
+
     def close(self) -> None:
         with self._thread_lock:
             self._failure = self._failure or f"{self.path} is closed"
@@ -149,13 +182,10 @@ class SqliteJournal(Journal):
     def _open(self, identity: Identity, schema: Schema) -> None:
         try:
             make_private(self.path)
-            self._connection = sqlite3.connect(
-                self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
+            self._connect()
         except (OSError, sqlite3.Error) as error:
             raise JournalFailed(f"{self.path}: expected to open the journal: {error}") from error
         try:
-            self._configure()
             self._kinds = self._stored_kinds()
             self._create_or_verify(identity, schema)
             self._migrate(schema)
@@ -163,6 +193,16 @@ class SqliteJournal(Journal):
             self._connection.close()
             if isinstance(error, sqlite3.Error):
                 raise JournalFailed(f"{self.path}: expected a journal: {error}") from error
+            raise
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(
+            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            self._configure()
+        except BaseException:
+            self._connection.close()
             raise
 
     def _configure(self) -> None:

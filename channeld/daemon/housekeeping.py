@@ -1,0 +1,70 @@
+"""What a daemon clears away while it runs, a little at a time: invoices that lapsed, history that is old.
+
+Neither is urgent, and both may be many: each round looks at a bounded number of records, in the order of
+the journal, and the next one goes on where it ended.
+"""
+
+import asyncio
+from itertools import cycle
+
+from channeld.core.events import InvoiceLapsed
+from channeld.core.records import Invoice
+from channeld.daemon.engine import Engine
+from channeld.daemon.history import typed
+from channeld.daemon.pruning import HISTORIES, forget_paid_step, prune_step
+
+ROUND_S = 1.0
+ROUND_INVOICES = 200
+"""Open invoices looked at in a round: 2 ms. A hundred thousand take eight minutes."""
+
+NOTHING_LEFT_S = 3_600
+"""How long history rests after all of it was looked through: it gets old by the day."""
+
+
+class Housekeeping:
+    """`keep_days`: how long history is kept; 0: for ever."""
+
+    def __init__(self, engine: Engine, keep_days: int) -> None:
+        self._engine = engine
+        self._keep_s = keep_days * 86_400
+        self._invoices_after = 0
+        self._histories = cycle((*HISTORIES, ""))
+        self._history = next(self._histories)
+        self._history_after = 0
+        self._rest_until_s = 0
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            self.round()
+
+    def round(self) -> None:
+        """One look at the oldest that was not looked at yet."""
+        now_s = self._engine.tables.now_s
+        if now_s == 0:
+            return  # the chain has not been seen yet
+        self._lapse_invoices(now_s)
+        if self._keep_s and now_s >= self._rest_until_s:
+            self._prune(now_s)
+
+    def _lapse_invoices(self, now_s: int) -> None:
+        rows = self._engine.journal.since("invoice", self._invoices_after, ROUND_INVOICES)
+        for row in rows:
+            if typed("invoice", row.value, Invoice).expires_s < now_s:
+                self._engine.post(InvoiceLapsed(row.key))
+        self._invoices_after = rows[-1].sequence if len(rows) == ROUND_INVOICES else 0
+
+    def _prune(self, now_s: int) -> None:
+        journal = self._engine.journal
+        if self._history:
+            before_s = now_s - self._keep_s
+            step = prune_step(journal, self._history, self._history_after, before_s, now_s)
+        else:
+            step = forget_paid_step(journal, self._history_after, now_s)
+        if step.after is not None:
+            self._history_after = step.after
+            return
+        if not self._history:
+            self._rest_until_s = now_s + NOTHING_LEFT_S
+        self._history, self._history_after = next(self._histories), 0
