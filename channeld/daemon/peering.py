@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,7 +14,7 @@ from channeld.adapters.signer import address_of
 from channeld.adapters.transport.connection import Connection
 from channeld.adapters.transport.peers import PeerTransport
 from channeld.core.channel import Channel
-from channeld.core.errors import PeerViolation
+from channeld.core.errors import OperationalError, PeerViolation
 from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnected
 from channeld.core.messages import Complaint, Hello, Message, PoliciesKnown, PolicyAnnouncement, Relay
 from channeld.daemon.engine import Chained, Engine
@@ -35,6 +36,14 @@ POLICIES_AT_ONCE = 256
 TELLING_PAUSE_S = 0.02
 """Between two such lots while a peer is told what it does not know: 3 MB a second at most."""
 
+PEER_BACKLOG_MESSAGES = 256
+PEER_BACKLOG_BYTES = 4 << 20
+"""What one peer may have said that is not dealt with yet; then it is no longer read from, and the others
+are. A hub pair has one unanswered update a channel; four of the largest messages fit."""
+
+UNGREETED_S = 30.0
+"""After its handshake, a peer that does not say hello loses its place to one that does."""
+
 COMPLAINT_INTERVAL_S = 1
 """Between two complaints of a peer that are logged: one explains what went wrong, more fill the disk."""
 
@@ -45,6 +54,9 @@ class _Peer:
     hello: Hello | None = None
     compared: bool = False
     telling: asyncio.Task[None] | None = None
+    patience: asyncio.TimerHandle | None = None
+    backlog_messages: int = 0
+    backlog_bytes: int = 0
     complained_at_s: int = 0
     relays: float = RELAYS_A_SECOND
     relays_at_s: int = 0
@@ -113,6 +125,8 @@ class Peering:
     def forget(self, node_id: bytes) -> None:
         """Dial a peer no more."""
         self.known.pop(node_id, None)
+        if node_id not in self._peers and node_id not in self._welcome:
+            self._by_address.pop(address_of(node_id), None)
         self._journal.commit([Delete("peer", node_id)])
         self.transport.forget(node_id)
 
@@ -155,7 +169,8 @@ class Peering:
     # --- what the transport says ------------------------------------------------------------------
 
     def on_connected(self, peer_id: bytes, connection: Connection) -> None:
-        self._peers[peer_id] = _Peer(connection)
+        peer = self._peers[peer_id] = _Peer(connection)
+        peer.patience = asyncio.get_running_loop().call_later(UNGREETED_S, self._give_up, peer)
         self.send(peer_id, self._hello)
 
     def on_message(self, peer_id: bytes, data: bytes) -> Awaitable[None] | None:
@@ -175,13 +190,31 @@ class Peering:
             self._complaint(peer_id, peer, message)
         else:
             self._engine.post(MessageReceived(peer_id, message))
+        peer.backlog_messages += 1
+        peer.backlog_bytes += len(data)
+        if peer.backlog_messages >= PEER_BACKLOG_MESSAGES or peer.backlog_bytes >= PEER_BACKLOG_BYTES:
+            peer.backlog_messages = peer.backlog_bytes = 0
+            return self._caught_up()
         return self._engine.room()
 
+    async def _caught_up(self) -> None:
+        """Until everything that was said so far is durable; meanwhile this peer is not read from."""
+        with suppress(OperationalError):  # the daemon stops: nobody will be heard
+            await self._engine.caught_up()
+
+    def _give_up(self, peer: _Peer) -> None:
+        if peer.hello is None:
+            peer.connection.abort(f"it did not greet within {UNGREETED_S:.0f} s")
+
     def on_disconnected(self, peer_id: bytes, reason: str) -> None:
+        """The transport has logged the reason."""
         peer = self._peers.pop(peer_id)
+        assert peer.patience is not None
+        peer.patience.cancel()
         if peer.telling is not None:
             peer.telling.cancel()
-        log.info("peer %s is gone: %s", peer_id.hex()[:16], reason)
+        if peer_id not in self.known and peer_id not in self._welcome:
+            self._by_address.pop(address_of(peer_id), None)  # strangers come with new keys for ever
         if peer.hello is not None:
             self._engine.post(PeerDisconnected(peer_id, address_of(peer_id)))
         self._waiters.notify("peer", peer_id)

@@ -90,7 +90,12 @@ def channel_note(channel: Channel, online: bool, dispute: Dispute | None, now_s:
         case Phase.CLOSING:
             return "waiting for the closing transaction"
         case Phase.RECOVERED:
-            return "data was lost here; only a cooperative close is safe"
+            if not channel.theirs.claims:
+                return "data was lost here; only a cooperative close is safe"
+            return (
+                f"data was lost here; {len(channel.theirs.claims)} open claims are decided on chain only: "
+                "waiting for the peer to leave alone"
+            )
         case Phase.DISPUTED:
             if dispute is None or not dispute.known:
                 return "waiting for the challenge to be mined"

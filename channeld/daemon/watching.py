@@ -134,8 +134,15 @@ class ChainWatch:
             case chain.PricePublished(key, price):
                 row = self._prices.add(key, price, at_s)
                 rows += [row] if row is not None else []
+            case chain.Credited(asset, to, amount) if to == self._address:
+                log.warning(
+                    "a payout of %d smallest units of 0x%s could not be sent to us, the contract keeps it: "
+                    "fetch it with `channeld credits --claim`",
+                    amount,
+                    asset.hex(),
+                )
             case _:
-                pass  # credits and withdrawals of other people; ours are read when asked for
+                pass  # of other people, or what the daemon reads when it is asked for
 
     def _secret(self, preimage: bytes, at_s: int, happened: list[Event], rows: list[Write]) -> None:
         hashlock = sha256(preimage).digest()

@@ -67,7 +67,7 @@ async def hostile_dollars(directory) -> AsyncIterator[Scene]:
             yield Scene(net, channel_id, issuer)
 
 
-async def test_alice_fetches_what_a_close_could_not_pay_her(tmp_path):
+async def test_alice_fetches_what_a_close_could_not_pay_her(tmp_path, caplog):
     """Over the API, as the command line does."""
     async with hostile_dollars(tmp_path) as scene:
         net = scene.net
@@ -81,6 +81,8 @@ async def test_alice_fetches_what_a_close_could_not_pay_her(tmp_path):
         assert await net.dollars("alice") == PURSE - STAKE
         owed = CreditInfo(net.token, "USD", 6, LEFT)
         assert await alice.credits() == [owed]
+        await eventually(lambda: f"a payout of {LEFT} smallest units" in caplog.text)
+        assert caplog.text.count("fetch it with `channeld credits --claim`") == 1, "bob is owed nothing"
         assert [asset.credit for asset in (await alice.info()).assets] == [0, LEFT]
 
         blocks = net.chain.chain.head.number

@@ -42,7 +42,7 @@ async def test_mallory_complains_and_the_log_does_not_grow(tmp_path, caplog):
         shared = await net.open("alice", "bob", "ETH", ETHER, 0)
         bob = net["bob"]
         await eventually(lambda: net.state("bob", shared).peer == net.node_id("alice"))
-        with caplog.at_level(logging.INFO, "channeld.daemon.peering"):
+        with caplog.at_level(logging.INFO, "channeld"):
             for _ in range(100):
                 net["mallory"].peering.send(bob.signer.public_key, Complaint(bytes(32), "x" * 500))
                 net["mallory"].peering.send(bob.signer.public_key, Complaint(shared, "not hers"))

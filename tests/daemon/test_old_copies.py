@@ -143,6 +143,10 @@ async def test_bob_who_has_lost_data_never_challenges(tmp_path):
         await net.connect("alice", "bob")
         await eventually(lambda: net.state("bob", ab).phase is Phase.RECOVERED)
         assert_same_books(net, "alice", "bob", ab)
+        (shown,) = await net["bob"].channels(False)
+        assert shown.note == (
+            "data was lost here; 1 open claims are decided on chain only: waiting for the peer to leave alone"
+        )
         with pytest.raises(Rejected, match="only a cooperative close is safe"):
             await net["bob"].close_channel(ab, True, 5.0)
         # alice lost nothing: she may leave, and the option is paid on chain.
