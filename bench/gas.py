@@ -278,7 +278,8 @@ def run(options: list[str]) -> dict[str, int]:
     for kind in ("lock_each", "option_each", "pending_each"):
         most = (BLOCK_GAS - gas["settle_eth"]) // gas[kind]
         print(
-            f"{kind.removesuffix('_each'):<8} claims of one settlement in a 30M-gas block: {most:,}", end=""
+            f"{kind.removesuffix('_each'):<8} claims of one settlement in a 30M-gas block: about {most:,}",
+            end="",
         )
         print(f" = {most / CHANNEL_CLAIMS:.1f} times the protocol's limit of {CHANNEL_CLAIMS}")
     if "--write" in options:
