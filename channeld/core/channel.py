@@ -44,7 +44,11 @@ class Phase(IntEnum):
 
     @property
     def signs_states(self) -> bool:
-        return self in (Phase.OPEN, Phase.SHUTTING)
+        return self is _OPEN or self is _SHUTTING
+
+
+_OPEN, _SHUTTING = Phase.OPEN, Phase.SHUTTING
+"""As globals: an attribute of an enum class is a slow lookup, and every answer asks for it."""
 
 
 @dataclass(frozen=True, slots=True)

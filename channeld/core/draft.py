@@ -167,7 +167,8 @@ class Tables:
                     self.with_claims[key] = None
                 else:
                     self.with_claims.pop(key, None)
-                self.dirty.add(key)
+                if key != draft.flushed:
+                    self.dirty.add(key)
             elif isinstance(record, SignedPriceRecord):
                 self.signed_prices[record.feed, record.expiry_s] = record.price
             elif isinstance(record, Payment) and record.status is PaymentStatus.SUCCEEDED:
@@ -277,7 +278,10 @@ class Answers:
 
 
 class Draft:
-    """One step: reads what the node holds, collects what changes and what shall be done."""
+    """One step: reads what the node holds, collects what changes and what shall be done.
+
+    `flushed` is the channel that this step has signed all for that can be signed now.
+    """
 
     __slots__ = (
         "answers",
@@ -287,6 +291,7 @@ class Draft:
         "carrying",
         "changes",
         "effects",
+        "flushed",
         "held",
         "quotes",
         "refs",
@@ -304,6 +309,7 @@ class Draft:
         self.carrying: Flight | None = None
         self.changes: dict[tuple[type[Record], bytes], Record | None] = {}
         self.effects: list[Effect] = []
+        self.flushed = b""
         self.refs: dict[bytes, tuple[ClaimRef, ...]] = {}
         self.came_online: set[bytes] = set()
         self.went_offline: set[bytes] = set()

@@ -5,6 +5,7 @@ calls `flush` when no event is left in this turn, so that batches grow with load
 has no delay (R3, R4).
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import assert_never
 
@@ -21,6 +22,7 @@ from channeld.core.channel import (
     receive_update,
     reestablish,
 )
+from channeld.core.claims import Claim
 from channeld.core.closing import (
     close_offer_received,
     closing_due,
@@ -99,18 +101,24 @@ def harvest(tables: Tables, message: Message) -> Draft:
     Only secrets that some open claim waits for are kept, so that nobody can fill our memory.
     """
     draft = Draft(tables)
-    if isinstance(message, Update):
-        channel = draft.get(Channel, message.channel_id)
+    channel = draft.get(Channel, message.channel_id) if isinstance(message, Update) else None
+    if isinstance(message, Update) and channel is not None:
+        open_claims = [state.claims for state in channel.enforceable]
         for operation in message.operations:
-            if not isinstance(operation, Fulfil) or channel is None:
-                continue
-            hashlock = sha256(operation.preimage).digest()
-            claims = [state.claims.get(operation.claim_id) for state in channel.enforceable]
-            if draft.get(Secret, hashlock) is not None or not draft.refs_of(hashlock):
-                continue  # said before: whatever it opens is being collected; or too late: it is over
-            if any(claim is not None and claim.hashlock == hashlock for claim in claims):
-                secret_learnt(draft, operation.preimage)
+            if isinstance(operation, Fulfil):
+                _harvest_one(draft, operation, open_claims)
     return draft
+
+
+def _harvest_one(draft: Draft, operation: Fulfil, open_claims: list[Mapping[int, Claim]]) -> None:
+    hashlock = sha256(operation.preimage).digest()
+    if draft.get(Secret, hashlock) is not None or not draft.refs_of(hashlock):
+        return  # said before: whatever it opens is being collected; or too late: it is over
+    for claims in open_claims:
+        claim = claims.get(operation.claim_id)
+        if claim is not None and claim.hashlock == hashlock:
+            secret_learnt(draft, hashlock, operation.preimage)
+            return
 
 
 def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
@@ -135,7 +143,7 @@ def step(tables: Tables, event: Event, tools: Toolbox) -> Draft:
         case CloseSeen(channel_id):
             _close_seen(draft, channel_id)
         case SecretSeen(preimage):
-            secret_learnt(draft, preimage)
+            secret_learnt(draft, sha256(preimage).digest(), preimage)
         case PriceLearnt(record):
             # The first one stands: signers that sign two values must not make us settle at both.
             if draft.get(SignedPriceRecord, record.key) is None:
@@ -188,12 +196,15 @@ def flush(tables: Tables, channel_id: bytes, tools: Toolbox) -> Draft:
         channel = draft.channel(channel_id)
     if update is not None:
         draft.emit(SendSigned(channel.peer, update, progress.channel.mine))
+        draft.flushed = channel_id  # nothing more can be signed before the peer answers
         return draft
     acknowledged, ack = acknowledge(channel)
     if ack is not None:
         draft.put(acknowledged)
         draft.emit(SendSigned(channel.peer, ack, acknowledged.mine))
         channel = acknowledged
+        if not channel.waiting:
+            draft.flushed = channel_id
     offer_close(draft, channel, tools)
     return draft
 

@@ -5,8 +5,6 @@ travels once (R7, R10). What a claim is for (a payment, a trade, somebody else's
 `paying`, `trading` and `forwarding`.
 """
 
-from hashlib import sha256
-
 from channeld.core.channel import Channel, enqueue, find_claim
 from channeld.core.claims import Claim, OptionTerms
 from channeld.core.copying import replace
@@ -95,9 +93,8 @@ def fail_back(draft: Draft, ref: ClaimRef, failure: Failure) -> None:
     answer(draft, channel, Fail(ref.claim_id, failure.encode()))
 
 
-def release_secret(draft: Draft, preimage: bytes) -> None:
+def release_secret(draft: Draft, hashlock: bytes, preimage: bytes) -> None:
     """Use a secret: answer every claim that it opens for us, at once (R10)."""
-    hashlock = sha256(preimage).digest()
     if draft.get(Secret, hashlock) is None:
         draft.put(Secret(hashlock, preimage))
     for ref in draft.refs_of(hashlock):

@@ -95,7 +95,7 @@ def deliver(draft: Draft, ref: ClaimRef, claim: Claim, order: Deliver) -> None:
             replace(invoice, status=InvoiceStatus.PAID, received=claim.amount, paid_s=draft.world.now_s)
         )
         draft.emit(Notify("invoice", invoice.hashlock))
-        release_secret(draft, invoice.preimage)
+        release_secret(draft, invoice.hashlock, invoice.preimage)
 
 
 def invoice_lapsed(draft: Draft, hashlock: bytes) -> None:

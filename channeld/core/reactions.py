@@ -87,9 +87,10 @@ def _accepted(draft: Draft, before: Channel, operation: Operation, tools: Toolbo
             claim_offered(draft, ClaimRef(before.channel_id, claim.claim_id), claim, packet, tools)
         case Fulfil(claim_id, preimage):
             ref = ClaimRef(before.channel_id, claim_id)
-            secret_learnt(draft, preimage)
+            hashlock = sha256(preimage).digest()
+            secret_learnt(draft, hashlock, preimage)
             forward_fulfilled(draft, ref)
-            draft.unindex(sha256(preimage).digest(), ref)
+            draft.unindex(hashlock, ref)
             _wake_at_expiry(draft, before, claim_id)
         case Fail(claim_id, reason):
             _owed_claim_gone(draft, before, claim_id, Failure.decode(reason))
@@ -147,10 +148,12 @@ def _owed_claim_gone(draft: Draft, before: Channel, claim_id: int, failure: Fail
 def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tools: Toolbox) -> None:
     """The peer owes us a new claim: take it, carry it on, or let it go."""
     assert claim.hashlock is not None
-    if owed_claim(draft, ref) is None:
+    owed = owed_claim(draft, ref)
+    if owed is None:
         return  # added and expired in one batch
+    channel, _ = owed
     draft.index(claim.hashlock, ref)
-    if draft.channel(ref.channel_id).phase is not Phase.OPEN:
+    if channel.phase is not Phase.OPEN:
         fail_back(draft, ref, Failure(FailureCode.CLOSING, ref.channel_id))
         return
     secret = draft.get(Secret, claim.hashlock)
@@ -164,8 +167,7 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
     if not draft.tables.clock_trusted:
         fail_back(draft, ref, Failure(FailureCode.CLOCK, ref.channel_id))
         return
-    asset = draft.channel(ref.channel_id).params.asset
-    if claim.terms is None and claim.amount < tools.policy_of(asset).min_amount:
+    if claim.terms is None and claim.amount < tools.policy_of(channel.params.asset).min_amount:
         fail_back(draft, ref, Failure(FailureCode.TOO_SMALL, ref.channel_id))
         return
     try:
@@ -190,10 +192,9 @@ def claim_offered(draft: Draft, ref: ClaimRef, claim: Claim, packet: bytes, tool
             assert_never(order)
 
 
-def secret_learnt(draft: Draft, preimage: bytes) -> None:
+def secret_learnt(draft: Draft, hashlock: bytes, preimage: bytes) -> None:
     """A secret came to us: collect with it, and close the books of what it was for."""
-    hashlock = sha256(preimage).digest()
-    release_secret(draft, preimage)
+    release_secret(draft, hashlock, preimage)
     payment_succeeded(draft, hashlock, preimage)
     trade_bound(draft, hashlock, preimage)
 

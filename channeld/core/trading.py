@@ -126,7 +126,7 @@ def option_arrived(draft: Draft, ref: ClaimRef, claim: Claim) -> bool:
     else:
         draft.put(replace(trade, status=TradeStatus.BOUND, option_claim=ref))
         draft.emit(Notify("trade", trade.hashlock))
-        release_secret(draft, trade.preimage)
+        release_secret(draft, trade.hashlock, trade.preimage)
     return True
 
 

@@ -4,6 +4,7 @@ Anyone can fill the registries, so they are not held in memory; each look-up tha
 cache reads one row.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ class RegisteredSecrets(Mapping[bytes, int]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._cache: dict[bytes, int | None] = {}
+        self._cache: OrderedDict[bytes, int | None] = OrderedDict()
 
     def __getitem__(self, hashlock: bytes) -> int:
         if hashlock not in self._cache:
@@ -60,7 +61,7 @@ class PublishedPrices(Mapping[tuple[bytes, int], PublishedPrice]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._cache: dict[bytes, PublishedPrice | None] = {}
+        self._cache: OrderedDict[bytes, PublishedPrice | None] = OrderedDict()
 
     def __getitem__(self, instant: tuple[bytes, int]) -> PublishedPrice:
         feed, expiry_s = instant
@@ -95,7 +96,7 @@ class PublishedPrices(Mapping[tuple[bytes, int], PublishedPrice]):
         return self._journal.count("chain_price")
 
 
-def _remember(cache: dict[bytes, V], key: bytes, value: V) -> None:
+def _remember(cache: OrderedDict[bytes, V], key: bytes, value: V) -> None:
     if len(cache) >= CACHE_ENTRIES:
-        del cache[next(iter(cache))]
+        cache.popitem(last=False)  # a plain dict would look for its oldest entry among those deleted before
     cache[key] = value

@@ -76,8 +76,9 @@ cached_claim_words = lru_cache(maxsize=65_536)(claim_words)
 def claims_hash(claims: Iterable[Claim]) -> bytes:
     """The chained hash h = keccak256(h, words of one claim) over the canonical order; 0 if empty."""
     link = EMPTY_CLAIMS_HASH
+    hashed, words = keccak_256, cached_claim_words
     for claim in canonical_order(claims):
-        link = keccak(link + cached_claim_words(claim))
+        link = hashed(link + words(claim)).digest()
     return link
 
 
@@ -90,10 +91,26 @@ def _typed_digest(domain: bytes, struct_hash: bytes) -> bytes:
     return keccak(b"\x19\x01" + domain + struct_hash)
 
 
+_DIGESTS_KEPT = 1_024
+"""Digests of states that were just signed or verified: the two newest of 512 busy channels."""
+
+_digests: dict[int, tuple[State, bytes, bytes]] = {}
+"""By the identity of a state, which the entry itself keeps alive: the state, what it was signed for, the
+digest. A state is never written to, so its digest holds as long as it is this very object."""
+
+
 def state_digest(domain: bytes, channel_id: bytes, state: State) -> bytes:
-    """The digest that both sides sign for a state."""
+    """The digest that both sides sign for a state; computed once by whoever signs it and then verifies."""
+    context = domain + channel_id
+    known = _digests.get(id(state))
+    if known is not None and known[0] is state and known[1] == context:
+        return known[2]
     struct = STATE_TYPE + channel_id + _word(state.version) + _word(state.net)
-    return _typed_digest(domain, keccak(struct + claims_hash(state.claims.values())))
+    digest = _typed_digest(domain, keccak(struct + claims_hash(state.claims.values())))
+    if len(_digests) >= _DIGESTS_KEPT:
+        _digests.clear()
+    _digests[id(state)] = state, context, digest
+    return digest
 
 
 def close_digest(domain: bytes, channel_id: bytes, counter: int, net: int, until_s: int) -> bytes:

@@ -6,6 +6,7 @@ neither doubled nor reordered), no extensions and no timestamps. Two encodings o
 a relay alter what others hash or sign; `decode` therefore re-encodes and compares.
 """
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -31,11 +32,15 @@ MAX_BIN_BYTES = 1 << 16
 MAX_STR_BYTES = 1024
 
 
+pack: Callable[[tuple[Any, ...]], bytes] = msgpack.Packer(use_bin_type=True).pack
+"""The canonical bytes of anything that the subset allows, unchecked: made once, it packs at half the cost."""
+
+
 def encode(message: tuple[Any, ...]) -> bytes:
     """The canonical bytes of a message. A value that `decode` would refuse is a bug of ours."""
     problem = _find_forbidden(message)
     assert problem is None, f"cannot encode {problem}"
-    data: bytes = msgpack.packb(message, use_bin_type=True)
+    data = pack(message)
     assert len(data) <= MAX_MESSAGE_BYTES, f"message of {len(data)} bytes, limit {MAX_MESSAGE_BYTES}"
     return data
 
@@ -55,7 +60,7 @@ def decode(data: bytes) -> tuple[Any, ...]:
     problem = _find_forbidden(message)
     if problem is not None:
         raise MalformedMessage("message", "nil, bool, int, bin, str and arrays", problem)
-    canonical: bytes = msgpack.packb(message, use_bin_type=True)
+    canonical = pack(message)
     if canonical != data:
         at = _first_difference(canonical, data)
         raise MalformedMessage(f"byte {at}", "the shortest encoding", "a longer one")

@@ -36,6 +36,7 @@ from channeld.core.records import (
     TradeRole,
     TradeStatus,
 )
+from channeld.wire import msgpack_strict
 from channeld.wire.channel_record import PARAMS, pack_channel, read_channel
 from channeld.wire.claims import LEG, MAX_CLAIMS
 from channeld.wire.invoice import MAX_DESCRIPTION_BYTES
@@ -241,7 +242,7 @@ def decode_params(value: bytes) -> ChannelParams:
 
 
 def _encode(form: RecordFormat[R], record: R) -> bytes:
-    body: bytes = msgpack.packb((form.version, *packed(form.pack, record)), use_bin_type=True)
+    body = msgpack_strict.pack((form.version, *packed(form.pack, record)))
     return _checksum(form.kind, body) + body
 
 
