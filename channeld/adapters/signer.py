@@ -13,6 +13,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,6 +39,8 @@ MAX_SCRYPT_BYTES = 2**30
 """A keystore that asks for more than 1 GiB was not made by any wallet: it would only kill us."""
 MAX_PBKDF2_ITERATIONS = 10_000_000
 """Ten times what wallets use; more is a file that never opens."""
+MAX_KNOWN_KEYS = 10_000
+"""Node ids whose addresses are remembered, 2 MB: a square root for each invoice and policy costs more."""
 MAX_KEYSTORE_BYTES = 16_384
 """A V3 keystore has about 500 bytes."""
 MAX_PASSWORD_BYTES = 1_024
@@ -99,6 +102,7 @@ def _address(public_key: PublicKey) -> bytes:
     return keccak(public_key.format(compressed=False)[1:])[12:]
 
 
+@lru_cache(MAX_KNOWN_KEYS)
 def address_of(public_key: bytes) -> bytes:
     """The 20-byte address of a node id (33 bytes). Raises PeerViolation if it is no point."""
     if len(public_key) != PUBLIC_KEY_BYTES:

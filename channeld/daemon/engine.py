@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
+from channeld.core.channel import Channel
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
@@ -79,8 +80,8 @@ class Engine:
         self.clock = clock
         self._tools = tools
         self._act = act
-        self.on_archived: Callable[[Record], None] = lambda record: None
-        """Told of each record that has become history, once that is durable."""
+        self.on_archived: Callable[[list[Record]], None] = lambda records: None
+        """Told in each turn of the records that have become history, once that is durable."""
         self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
         """Told of each claim and channel whose time has come, before the core looks at it."""
         self._queue: deque[_Item] = deque()
@@ -89,6 +90,7 @@ class Engine:
         self._room.set()
         self._timers = Timers()
         self._ticking: asyncio.TimerHandle | None = None
+        self._postponed: set[bytes] = set()
 
     def restore(self) -> None:
         """Fill the tables from the journal and look at everything that is open."""
@@ -138,8 +140,9 @@ class Engine:
         try:
             while True:
                 await self._work.wait()
-                self.turn()
-                await asyncio.sleep(0)  # let the transport read what has come meanwhile
+                self.turn(patient=True)
+                # Let the transport read what has come meanwhile, and those go on whom the turn has woken.
+                await asyncio.sleep(0)
         finally:
             if self._ticking is not None:
                 self._ticking.cancel()
@@ -148,13 +151,16 @@ class Engine:
         self._work.set()
         self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
-    def turn(self) -> None:
-        """Everything that waits, one commit, then the effects."""
+    def turn(self, *, patient: bool = False) -> None:
+        """Everything that waits, one commit, then the effects.
+
+        A `patient` caller turns again as soon as those have gone on whom this turn wakes (see `_flush`).
+        """
         self.tables.now_s = self.clock.now_s
         self._judge_clock()
         for event in self._timers.ring(self.tables.now_s):
             self.post(event)
-        if not self._queue:
+        if not self._queue and not self.tables.dirty:
             self._work.clear()
             return
         drafts: list[Draft] = []
@@ -162,14 +168,11 @@ class Engine:
         done: list[asyncio.Future[None]] = []
         for _ in range(min(len(self._queue), EVENTS_A_TURN)):
             self._take(self._queue.popleft(), drafts, writes, done)
-        if not self._queue:
-            self._work.clear()
         if len(self._queue) <= BACKLOG_EVENTS // 2:
             self._room.set()
-        while self.tables.dirty:
-            for channel_id in sorted(self.tables.dirty):  # a set has another order in every process
-                self.tables.dirty.discard(channel_id)
-                self._commit(flush(self.tables, channel_id, self._tools), drafts)
+        self._flush(drafts, patient)
+        if not self._queue and not self.tables.dirty:
+            self._work.clear()
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
         rows, archived = _rows(drafts)
         self.journal.commit([*rows, *writes])
@@ -177,11 +180,35 @@ class Engine:
         for draft in drafts:
             for effect in draft.effects:
                 self._run(effect)
-        for record in archived:
-            self.on_archived(record)
+        if archived:
+            self.on_archived(archived)
         for future in done:
             if not future.done():
                 future.set_result(None)
+
+    def _flush(self, drafts: list[Draft], patient: bool) -> None:
+        """Sign what is to be signed in the channels that have changed.
+
+        Whoever hears in this turn that a payment of his has succeeded may pay again at once, and that
+        offer can carry the answer to the peer (R4). So where there is an answer and nothing else, it waits
+        for the next turn, once: not for a time, only until those who can run have run.
+        """
+        patient = patient and bool(self.tables.just_paid)
+        postponed: set[bytes] = set()
+        while self.tables.dirty:
+            for channel_id in sorted(self.tables.dirty):  # a set has another order in every process
+                self.tables.dirty.discard(channel_id)
+                if patient and channel_id not in self._postponed and self._only_answers(channel_id):
+                    postponed.add(channel_id)
+                else:
+                    self._commit(flush(self.tables, channel_id, self._tools), drafts)
+        self.tables.dirty |= postponed
+        self._postponed = postponed
+
+    def _only_answers(self, channel_id: bytes) -> bool:
+        channel = self.tables.records[Channel][channel_id]
+        assert isinstance(channel, Channel)
+        return not channel.waiting
 
     def _judge_clock(self) -> None:
         trusted = self.clock.trusted

@@ -160,14 +160,14 @@ class Payer:
             if not ends:
                 del self._ends[hashlock]
 
-    def _archived(self, record: Record) -> None:
-        """A record has become history, durably: whoever waits for the end of a payment may go on."""
-        if not isinstance(record, Payment):
-            return
-        for end in self._ends.pop(record.hashlock, ()):
-            if not self._ended:
-                asyncio.get_running_loop().call_soon(self._release)
-            self._ended.append((end, record))
+    def _archived(self, records: list[Record]) -> None:
+        """Records have become history, durably: whoever waits for the end of a payment may go on."""
+        busy = bool(self._ended)
+        for record in records:
+            if isinstance(record, Payment):
+                self._ended.extend((end, record) for end in self._ends.pop(record.hashlock, ()))
+        if not busy:
+            self._release()
 
     def _release(self) -> None:
         """Wake a few of those whose payments have ended, and the others after the next turn.

@@ -19,7 +19,7 @@ async def test_carol_asks_again_while_the_answer_is_under_way(tmp_path):
         engine = net["carol"].engine
         honest = engine.turn
         # Once she has made her offer her loop stands still, so that bob's answer waits in the queue.
-        engine.turn = lambda: None if engine.tables.records[Payment] else honest()
+        engine.turn = lambda **how: None if engine.tables.records[Payment] else honest(**how)
         paying = asyncio.create_task(net["carol"].pay(invoice.text, None, None, 10.0))
         await eventually(lambda: engine.tables.records[Payment] and engine._queue)
         again = asyncio.create_task(net["carol"].pay(invoice.text, None, None, 10.0))

@@ -7,6 +7,7 @@ means that it must stop, because it may not sign or send what it has not stored.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -144,7 +145,9 @@ def require_legal_writes(writes: Sequence[Write]) -> None:
             assert len(write.value) <= MAX_VALUE_BYTES, f"{write.kind}: value of {len(write.value)} bytes"
 
 
+@cache
 def require_legal_kind(kind: str) -> None:
+    """Looks at each kind once: there are some twenty, and a hundred writes a millisecond."""
     assert KIND.fullmatch(kind), f"expected a kind like 'channel', got {kind!r}"
 
 

@@ -95,8 +95,8 @@ class SqliteJournal(Journal):
             last = rows[-1].sequence
 
     def get(self, kind: str, key: bytes) -> bytes | None:
-        rows = self._records(kind, "WHERE key = ?", (key,))
-        return rows[0].value if rows else None
+        rows = self._select(kind, _GET, (key,))
+        return rows[0][0] if rows else None
 
     def since(self, kind: str, after: int, limit: int) -> list[Record]:
         require_legal_limit(limit)
@@ -110,7 +110,7 @@ class SqliteJournal(Journal):
 
     def count(self, kind: str) -> int:
         """Counts the index: half a millisecond for a million records in the cache, some 10 ms from disk."""
-        rows = self._select(kind, "SELECT count(*) FROM {table}", ())
+        rows = self._select(kind, _COUNT, ())
         return int(rows[0][0]) if rows else 0
 
     def kinds(self) -> list[str]:
@@ -279,16 +279,16 @@ class SqliteJournal(Journal):
     # Reading and writing; the thread lock is held by whoever changes something ------------------------
 
     def _records(self, kind: str, clause: str, arguments: tuple[object, ...]) -> list[Record]:
-        rows = self._select(kind, "SELECT sequence, key, value FROM {table} " + clause, arguments)
-        return [Record(*row) for row in rows]
+        query = _Statements("SELECT sequence, key, value FROM {table} " + clause)
+        return [Record(*row) for row in self._select(kind, query, arguments)]
 
-    def _select(self, kind: str, query: str, arguments: tuple[object, ...]) -> list[Any]:
+    def _select(self, kind: str, query: "_Statements", arguments: tuple[object, ...]) -> list[Any]:
         require_legal_kind(kind)
         with self._thread_lock:
             if kind not in self._kinds:
                 return []
             try:
-                return self._connection.execute(query.format(table=TABLE_PREFIX + kind), arguments).fetchall()
+                return self._connection.execute(query[kind], arguments).fetchall()
             except sqlite3.Error as error:
                 raise self._fail(f"{self.path}: expected to read {kind}: {error}") from error
 
@@ -364,6 +364,8 @@ _PUT = _Statements(
     "INSERT INTO {table} (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 _DELETE = _Statements("DELETE FROM {table} WHERE key = ?")
+_GET = _Statements("SELECT value FROM {table} WHERE key = ?")
+_COUNT = _Statements("SELECT count(*) FROM {table}")
 
 
 def _newer(path: Path, what: str, known: int, found: int) -> str:
