@@ -46,6 +46,22 @@ def test_a_hub_settles_many_channels_and_is_paid_once(town: Town, asset: str) ->
     assert town.balance(town.court.address, address) == 0
 
 
+def test_a_hub_settles_what_was_withdrawn_from_at_the_last_second(town: Town) -> None:
+    """Whatever the counter, and whether the expiry is even or odd."""
+    for odd in (0, 1):
+        channel = town.open(a=1_000, b=500, salt=20 + odd)
+        town.court.send(channel.a, "withdraw", *channel.signed_withdrawal(100, 0, town.now_s))
+        town.wait(odd)
+        salt = town.challenge(channel.a, channel, State(3, 40))
+        listed = [(channel.b.address, channel.params.config, 40, salt)]
+        town.wait(PERIOD_S - 1)
+        early = town.court.send(mallory, "settle_batch", channel.a.address, ETH, listed)
+        assert early.events == ()
+        town.wait(1)
+        mined = town.court.send(mallory, "settle_batch", channel.a.address, ETH, listed)
+        assert (mined.event("Closed")["to_a"], mined.event("Closed")["to_b"]) == (860, 540)
+
+
 def test_what_is_settled_already_is_skipped(town: Town) -> None:
     channels, listed = exits(town, ETH, [1, 2, 3])
     town.wait(PERIOD_S)

@@ -72,8 +72,10 @@ def test_what_follows_a_transfer_without_a_hashlock_is_not_its_hashlock(town: To
     """Not even if it is the hash of a secret that was shown before the time that the head names."""
     shown = next(key for key in map(secret, map(str, range(100))) if key.hash[0] >> 2 > 6)
     town.reveal(shown)
-    head = (2**40 - 1 << 96 | 300).to_bytes(32, "big")
-    assert settled_words(town, head + shown.hash) == (700, 300)
+    head = 2**40 - 1 << 96 | 300
+    assert settled_words(town, head.to_bytes(32, "big") + shown.hash) == (700, 300)
+    by_b = head | 1 << 248
+    assert settled_words(town, by_b.to_bytes(32, "big") + shown.hash) == (1_000, 0)
 
 
 def test_bits_without_a_meaning_change_nothing(town: Town) -> None:

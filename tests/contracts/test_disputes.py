@@ -85,16 +85,20 @@ def test_an_answer_must_be_later(town: Town) -> None:
     town.court.send(channel.b, "respond", *channel.signed_state(State(5, 20)))
 
 
-def test_the_window_is_over_at_its_last_second_and_settling_begins_there(town: Town) -> None:
+@pytest.mark.parametrize("odd", [0, 1])
+def test_the_window_is_over_at_its_last_second_and_settling_begins_there(town: Town, odd: int) -> None:
+    town.wait(odd)
     channel = town.open(a=1_000)
-    salt = town.challenge(channel.a, channel, State(1, 10))
+    town.challenge(channel.a, channel, State(1, 10))
     town.wait(PERIOD_S - 1)
+    answer = town.court.send(channel.b, "respond", *channel.signed_state(State(2, 20)))
+    salt = answer.event("Challenged")["salt"]
     with refused("settle: too early"):
-        town.court.settle(channel.a, channel, 10, salt)
+        town.court.settle(channel.a, channel, 20, salt)
     town.wait(1)
     with refused("respond: too late"):
-        town.court.send(channel.b, "respond", *channel.signed_state(State(2, 20)))
-    assert town.court.settle(channel.a, channel, 10, salt).event("Closed")["to_b"] == 10
+        town.court.send(channel.b, "respond", *channel.signed_state(State(3, 30)))
+    assert town.court.settle(channel.a, channel, 20, salt).event("Closed")["to_b"] == 20
 
 
 def test_there_is_nothing_to_answer_or_settle_in_an_open_channel(town: Town) -> None:

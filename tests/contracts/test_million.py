@@ -9,7 +9,7 @@ from tests.contracts.million import FEED, MAX_SIZE, PERIOD_S, START_S, Bar
 from tests.contracts.model.engine import HAS_REVM, best_engine
 
 GROUPS = 25_000 if HAS_REVM else 400
-SIZES = (1, 2**95 - 1, MAX_SIZE) if HAS_REVM else (MAX_SIZE,)
+SIZES = (2, 2**95 - 1, MAX_SIZE) if HAS_REVM else (MAX_SIZE,)
 MANY = 2_000 if HAS_REVM else 100
 
 

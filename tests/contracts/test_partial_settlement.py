@@ -23,6 +23,17 @@ def test_both_are_paid_what_is_free(town: Town, asset: str) -> None:
     assert town.balance(town.court.address, address) == 300
 
 
+@pytest.mark.parametrize(("payer", "amount", "to_a", "to_b"), [(0, 1_000, 0, 500), (1, 500, 1_000, 0)])
+def test_free_money_leaves_though_it_is_that_of_one(
+    town: Town, payer: int, amount: int, to_a: int, to_b: int
+) -> None:
+    """Nothing is decided, and all that the other has is needed."""
+    channel = town.open(a=1_000, b=500)
+    state = State(5, 0, {payer: lock(payer, amount, secret("x"), town.now_s + LATER_S)})
+    settled = town.leave(channel, state).event("PartiallySettled")
+    assert (settled["to_a"], settled["to_b"]) == (to_a, to_b)
+
+
 def test_free_money_leaves_and_the_pending_claim_is_reserved(town: Town) -> None:
     key = secret("x")
     channel = town.open(a=1_000, b=500)

@@ -59,6 +59,14 @@ def test_a_wallet_that_refuses_or_burns_is_credited(town: Town, wallet: Contract
     assert mined.gas < 160_000  # burning costs the settler no more than the cap
 
 
+def test_who_gets_nothing_is_not_called(town: Town, wallet: Contract) -> None:
+    wallet.send(alice, "behave", False, True)
+    channel = town.channel(alice, Party("wallet", bytes(32), wallet.address))
+    town.court.deposit(alice, channel, alice, 1_000)
+    mined = town.court.settle(alice, channel, 0, leave(town, channel))
+    assert [event.name for event in mined.events] == ["Closed"]
+
+
 def test_a_credit_is_fetched_to_any_address_once(town: Town, wallet: Contract) -> None:
     channel, _ = with_wallet(town, wallet)
     town.court.settle(alice, channel, 0, leave(town, channel))

@@ -125,6 +125,15 @@ def test_the_threshold_is_a_majority(town: Town, threshold: int, legal: bool) ->
             send(town, feed, town.now_s, USD, town.oracles[:threshold])
 
 
+@pytest.mark.parametrize("count", [2, 4, 16])
+def test_half_of_the_signers_are_no_majority(town: Town, count: int) -> None:
+    """The other half could certify another value."""
+    signers = sorted((party(f"signer {n}") for n in range(count)), key=lambda who: who.address)
+    feed = replace(town.feed, threshold=count // 2, signers=tuple(who.address for who in signers))
+    with refused("price: threshold is no majority"):
+        send(town, feed, town.now_s, USD, signers[: count // 2])
+
+
 @pytest.mark.parametrize("scheme", [0, 2, 3, 255])
 def test_an_unknown_scheme_is_refused(town: Town, scheme: int) -> None:
     with refused("price: unknown scheme"):

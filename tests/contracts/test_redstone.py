@@ -185,6 +185,7 @@ def refuses_a_selection(town: Town, packages: list[Package]) -> None:
 @pytest.mark.parametrize(
     ("values", "price"),
     [
+        ([1], 1),
         ([7], 7),
         ([7, 8], 7),
         ([9, 5], 7),
@@ -204,6 +205,12 @@ def test_the_median_whatever_the_order(town: Town, values: list[int], price: int
     else:
         with refused("redstone: no price"):
             publish(town, packages)
+
+
+@pytest.mark.parametrize("grace_h", [1, 255])
+def test_the_shortest_and_the_longest_grace(town: Town, grace_h: int) -> None:
+    packages = made_packages([5, 6, 7], town.now_s)
+    assert publish(town, packages, feed_of(packages, grace_h)).event("PricePublished")["price"] == 6
 
 
 def test_a_median_of_zero_is_no_price(town: Town) -> None:

@@ -15,6 +15,7 @@ def paid(town: Town, a: int, *claims: Claim, net: int = 0, wait_s: int = 0) -> t
     salt = town.dispute(channel, state)
     town.wait(wait_s)
     closed = town.court.settle_state(channel.a, channel, state, salt).event("Closed")
+    assert town.court.view("disputes", channel.id) == 0
     return closed["to_a"], closed["to_b"]
 
 

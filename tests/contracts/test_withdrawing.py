@@ -5,7 +5,7 @@ import pytest
 from bench.evm import NO_SIGNATURE, Court
 from channeld.core.claims import State
 from tests.contracts.hostile.build import hostile
-from tests.contracts.town import HOUR_S, PURSE, Town, mallory, refused
+from tests.contracts.town import CAST, HOUR_S, PURSE, Town, mallory, refused
 
 
 @pytest.mark.parametrize("asset", ["eth", "token"])
@@ -54,6 +54,21 @@ def test_everything_may_leave_and_come_back(town: Town) -> None:
     town.court.deposit(channel.a, channel, channel.a, 5)
     closed = town.leave(channel, State(1, 1_000)).event("Closed")
     assert (closed["to_a"], closed["to_b"]) == (5, 0)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_no_deposit_outgrows_its_word_however_small_the_pot(town: Town, side: int) -> None:
+    most = 2**95 - 1
+    for who in CAST:
+        town.arena.fund(who.address, 2**97)
+    channel = town.open(a=most if side == 0 else 0, b=most if side == 1 else 0)
+    mine, other = (channel.a, channel.b) if side == 0 else (channel.b, channel.a)
+    earned = (0, 10) if side == 0 else (10, 0)
+    town.court.send(other, "withdraw", *channel.signed_withdrawal(*earned, town.now_s))
+    with refused("deposits: too large"):
+        town.court.deposit(mine, channel, mine, 1)
+    town.court.deposit(mine, channel, other, 10)
+    assert town.deposits(channel) == ((most, 0) if side == 0 else (0, most))
 
 
 def test_no_more_leaves_than_is_there(town: Town) -> None:
