@@ -4,7 +4,7 @@ import pytest
 
 from channeld.core.claims import Claim, PayoffKind, State
 from channeld.core.identity import ETH
-from channeld.wire.eip712 import claim_words
+from channeld.wire.eip712 import claim_words, claims_hash
 from tests.contracts.town import HOUR_S, PERIOD_S, USD, Town, lock, mallory, refused, secret
 from tests.contracts.valuation import words_of
 
@@ -32,6 +32,17 @@ def test_free_money_leaves_though_it_is_that_of_one(
     state = State(5, 0, {payer: lock(payer, amount, secret("x"), town.now_s + LATER_S)})
     settled = town.leave(channel, state).event("PartiallySettled")
     assert (settled["to_a"], settled["to_b"]) == (to_a, to_b)
+
+
+def test_what_is_decided_leaves_the_list_though_nothing_can_be_paid(town: Town) -> None:
+    dead = lock(0, 7, secret("never"), town.now_s)
+    pending = lock(2, 1_000, secret("x"), town.now_s + LATER_S)
+    channel = town.open(a=1_000)
+    state = State(5, 0, {0: dead, 2: pending})
+    salt = town.dispute(channel, state)
+    settled = town.court.settle_state(channel.a, channel, state, salt).event("PartiallySettled")
+    assert (settled["to_a"], settled["to_b"]) == (0, 0)
+    assert settled["claims"] == claims_hash([pending])
 
 
 def test_free_money_leaves_and_the_pending_claim_is_reserved(town: Town) -> None:
