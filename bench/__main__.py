@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("gas", "solvency", "core", "routing", "transport", "journal", "chain", "payments")
+NAMES = ("gas", "solvency", "core", "routing", "transport", "journal", "chain", "payments", "pushes")
 
 
 def main(arguments: list[str]) -> int:

@@ -163,7 +163,18 @@ def _by_invoice(daemon: Daemon) -> PayOne:
     return pay
 
 
-LOADS: dict[str, Callable[[Daemon], PayOne]] = {"payments": _by_invoice}
+def _by_push(daemon: Daemon) -> PayOne:
+    """A push to a neighbour, with an answer of its own. Given are its node id and the stream, in hex."""
+
+    async def pay(text: str, _: bytes | None) -> None:
+        peer, stream = map(bytes.fromhex, text.split())
+        pushed = await daemon.push(peer, "ETH", stream, (AMOUNT,), PAYMENT_TIMEOUT_S)
+        assert pushed.sent == 1, pushed.failure
+
+    return pay
+
+
+LOADS: dict[str, Callable[[Daemon], PayOne]] = {"payments": _by_invoice, "pushes": _by_push}
 """What can be measured, by the name that a case of `bench.payments` gives."""
 
 

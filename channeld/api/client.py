@@ -1,7 +1,8 @@
 """A daemon somewhere else, as the same Commands: what the command line and programs talk to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -17,12 +18,15 @@ from channeld.api.commands import (
     PaymentInfo,
     PeerInfo,
     PositionInfo,
+    PushInfo,
     QuoteInfo,
+    StreamInfo,
     TradeInfo,
 )
 from channeld.api.failures import OPERATIONAL, UNAUTHORIZED, Failure, error_of
 from channeld.api.http1 import MAX_BODY_BYTES, Exchange, Reply, exchange, parse_base_url
 from channeld.api.json_forms import dump_json, from_json, parse_json, to_json
+from channeld.api.places import Places
 from channeld.core.errors import OperationalError, Rejected
 
 Q = TypeVar("Q")
@@ -30,6 +34,9 @@ A = TypeVar("A")
 
 GRACE_S = 30.0
 """A daemon answers within the time it was given; so long may a busy one take besides."""
+
+LINES_A_CHUNK = 500
+"""Amounts sent at once: a batch of the fastest channel."""
 
 
 class ApiClient:
@@ -127,14 +134,51 @@ class ApiClient:
         async with exchange(self.base, "POST", target, self._headers, None) as connection:
             sending = asyncio.create_task(_send_lines(connection, payments))
             try:
-                reply = await connection.reply()
-                if reply.status != 200:
-                    raise error_of(_failure(reply, await _whole(connection, reply)))
-                async for line in _lines(connection.body(reply)):
+                async for line in _answered(connection):
                     yield from_json(api.StreamedPayment, parse_json(line), "the answer", lenient=True)
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
+
+    async def push(
+        self, peer: bytes, asset: str, stream: bytes, amounts: Sequence[int], timeout_s: float
+    ) -> PushInfo:
+        """The API pushes equal amounts only: anything else is a stream's business (`push_many`)."""
+        amount, *others = amounts
+        assert all(other == amount for other in others), "expected equal amounts"
+        ask = asks.Push(peer, asset, amount, stream, len(amounts), timeout_s)
+        return await self._ask(api.PUSH, ask)
+
+    async def push_many(
+        self, amounts: Iterable[int] | AsyncIterable[int], to: asks.PushMany
+    ) -> AsyncGenerator[api.StreamedPushes, None]:
+        """Push all; yields what became of some of them at a time. Close it if left early."""
+        query = urlencode(to_json(to))
+        async with exchange(
+            self.base, "POST", f"{api.PUSH_STREAM_PATH}?{query}", self._headers, None
+        ) as ours:
+            places = Places(to.in_flight)  # here too: the kernel's buffers hold half a million lines
+            sending = asyncio.create_task(_send_amounts(ours, amounts, places))
+            try:
+                async for line in _answered(ours):
+                    answer = from_json(api.StreamedPushes, parse_json(line), "the answer", lenient=True)
+                    places.release(answer.lines)
+                    yield answer
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    async def streams(self, before: int | None, limit: int) -> tuple[list[StreamInfo], Page]:
+        return await self._ask(api.STREAMS, asks.ListPage(before, limit))
+
+    async def stream(self, channel_id: bytes, direction: str, stream: bytes) -> StreamInfo:
+        return await self._ask(api.STREAM, asks.GetStream(channel_id, direction, stream))
+
+    async def received(self) -> AsyncGenerator[StreamInfo, None]:
+        """Close it if left early."""
+        async with exchange(self.base, "GET", api.RECEIVED_PATH, self._headers, b"") as ours:
+            async for line in _answered(ours):
+                yield from_json(StreamInfo, parse_json(line), "the answer", lenient=True)
 
     # options
 
@@ -218,6 +262,30 @@ async def _send_lines(connection: Exchange, payments: Iterable[asks.Pay]) -> Non
         given = {name: value for name, value in to_json(ask).items() if value is not None}
         await connection.send_chunk(dump_json(given) + b"\n")
     await connection.end_chunks()
+
+
+async def _send_amounts(
+    connection: Exchange, amounts: Iterable[int] | AsyncIterable[int], places: Places
+) -> None:
+    """Amounts that are there by the hundred, those that come one by one as they come."""
+    if isinstance(amounts, AsyncIterable):
+        async for amount in amounts:
+            await places.take(1)
+            await connection.send_chunk(b'"%d"\n' % amount)
+    else:
+        rest = iter(amounts)
+        while some := list(islice(rest, await places.take(LINES_A_CHUNK))):
+            await connection.send_chunk(b"".join(b'"%d"\n' % amount for amount in some))
+    await connection.end_chunks()
+
+
+async def _answered(connection: Exchange) -> AsyncIterator[bytes]:
+    """The lines of an answer. Raises what the daemon says if it refuses."""
+    reply = await connection.reply()
+    if reply.status != 200:
+        raise error_of(_failure(reply, await _whole(connection, reply)))
+    async for line in _lines(connection.body(reply)):
+        yield line
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

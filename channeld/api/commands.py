@@ -5,6 +5,7 @@ Every command may raise Rejected (the caller's mistake, nothing changed) or Oper
 chain or a peer did not do its part; what happened so far is said).
 """
 
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -133,6 +134,51 @@ class PaymentInfo:
     failure: str
     attempts: int
     hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushInfo:
+    """What became of the pushes that were asked for at once: `asked` of them, `sent` for good, `pending` not
+    decided yet; `dropped` are the places (from 0) of those that were not and will not be made, `failure` says
+    in words why the first was not. `stream_count` and `stream_total` are what was ever sent in the stream of
+    this channel, with the last of these; 0 if none was sent."""
+
+    channel_id: bytes
+    peer: bytes
+    peer_alias: str
+    symbol: str
+    decimals: int
+    stream: bytes
+    asked: int
+    sent: int
+    pending: int
+    dropped: tuple[int, ...]
+    failure: str
+    stream_count: int
+    stream_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """The pushes of one channel, one stream and one `direction` (sent or received): number and sum.
+
+    `pending_count` and `pending_total`: those of ours that are asked for and neither sent nor dropped yet.
+    """
+
+    channel_id: bytes
+    peer: bytes
+    peer_alias: str
+    direction: str
+    stream: bytes
+    asset: bytes
+    symbol: str
+    decimals: int
+    count: int
+    total: int
+    pending_count: int
+    pending_total: int
+    first_s: int
+    last_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +328,24 @@ class Commands(Protocol):
     async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]: ...
 
     async def payment(self, hashlock: bytes) -> PaymentInfo: ...
+
+    async def push(
+        self, peer: bytes, asset: str, stream: bytes, amounts: Sequence[int], timeout_s: float
+    ) -> PushInfo:
+        """Pay a neighbour at once, without an invoice: pushes of these amounts, in their order. Returns when
+        each was sent or dropped, or with some pending after the time. Rejected if none can be made."""
+        ...
+
+    async def streams(self, before: int | None, limit: int) -> tuple[list[StreamInfo], Page]: ...
+
+    async def stream(self, channel_id: bytes, direction: str, stream: bytes) -> StreamInfo:
+        """The totals of one stream, zeros if nothing was ever pushed in it."""
+        ...
+
+    def received(self) -> AsyncGenerator[StreamInfo, None]:
+        """From now on: the totals of each stream of pushes to us, whenever they have grown. A reader that
+        is slow misses steps and never the last. Close it if left early."""
+        ...
 
     async def quote_option(
         self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float

@@ -20,7 +20,9 @@ from channeld.api.commands import (
     PaymentInfo,
     PeerInfo,
     PositionInfo,
+    PushInfo,
     QuoteInfo,
+    StreamInfo,
     TradeInfo,
 )
 from channeld.api.failures import Failure
@@ -36,11 +38,13 @@ from channeld.api.requests import (
     Disconnect,
     GetByHash,
     GetChannel,
+    GetStream,
     ListChannels,
     ListPage,
     Nothing,
     OpenChannel,
     Pay,
+    Push,
     QuoteOption,
     SettleOptions,
 )
@@ -69,6 +73,19 @@ class StreamedPayment:
 
     index: int
     payment: PaymentInfo | None
+    error: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPushes:
+    """One line of the push stream's answer: what became of `lines` lines from `index` on, counted from 0.
+
+    One of `push` and `error` is None.
+    """
+
+    index: int
+    lines: int
+    push: PushInfo | None
     error: Failure | None
 
 
@@ -247,6 +264,35 @@ PAYMENT = Endpoint(
     "GET", "/v1/payments/{hashlock}", GetByHash, lambda c, q: c.payment(q.hashlock), One(PaymentInfo), True
 )
 
+PUSH = Endpoint(
+    "POST",
+    "/v1/pushes",
+    Push,
+    lambda c, q: c.push(q.peer, q.asset, q.stream, (q.amount,) * q.count, q.timeout_s),
+    One(PushInfo),
+)
+PUSH_STREAM_PATH = "/v1/pushes/stream"
+"""POST lines of amounts, get lines of JSON (StreamedPushes) as they are answered."""
+MAX_PUSH_LINE_BYTES = 64
+"""The longest line of a push stream: 29 digits, quotes and some space."""
+RECEIVED_PATH = "/v1/pushes/received"
+"""GET lines of JSON (StreamInfo), whenever pushes come in."""
+STREAMS = Endpoint(
+    "GET",
+    "/v1/streams",
+    ListPage,
+    lambda c, q: c.streams(q.before, q.limit),
+    Paged("streams", StreamInfo),
+)
+STREAM = Endpoint(
+    "GET",
+    "/v1/streams/{channel_id}/{direction}/{stream}",
+    GetStream,
+    lambda c, q: c.stream(q.channel_id, q.direction, q.stream),
+    One(StreamInfo),
+    True,
+)
+
 QUOTE_OPTION = Endpoint(
     "POST",
     "/v1/options/quote",
@@ -299,6 +345,9 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     PAYMENTS,
     PAY,
     PAYMENT,
+    PUSH,
+    STREAMS,
+    STREAM,
     QUOTE_OPTION,
     BUY_OPTION,
     TRADES,

@@ -23,12 +23,14 @@ T = TypeVar("T")
 AMOUNTS = frozenset(
     {"amount", "collateral", "credit", "deposit_ours", "deposit_theirs", "fee", "in_channels", "locked"}
     | {"locked_ours", "locked_theirs", "max_fee", "max_premium", "on_chain", "ours", "premium", "price_e8"}
-    | {"receivable", "received", "size_e8", "spendable", "theirs", "value"}
+    | {"pending_total", "receivable", "received", "size_e8", "spendable", "stream_total", "theirs", "total"}
+    | {"value"}
 )
 """Fields whose integers are decimal strings."""
 COUNTS = frozenset(
     {"attempts", "before", "block_number", "chain_id", "channels", "claim_id", "count", "decimals", "hops"}
     | {"in_flight", "index", "limit", "listen_port", "next_before", "open_claims", "peers", "version"}
+    | {"asked", "dropped", "lines", "pending", "pending_count", "sent", "stream_count"}
 )
 """Fields whose integers are JSON numbers, as are all whose name ends in _s (seconds)."""
 

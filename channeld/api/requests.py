@@ -9,6 +9,7 @@ from typing import Annotated
 from channeld.api.json_forms import MAX_SAFE, Limit
 from channeld.core.claims import MAX_AMOUNT
 from channeld.core.identity import MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
+from channeld.core.operations import NO_STREAM, STREAM_BYTES
 
 # Longest wait for one answer: an hour, in which a chain that works at all mines anything.
 Timeout = Annotated[float, Limit(0.01, 3_600)]
@@ -20,9 +21,13 @@ PAYMENT_TIMEOUT_S = 60.0
 MAX_IN_FLIGHT = 1_000
 """Payments of one stream that wait at once, over all channels: each holds some kilobytes."""
 
+MAX_PUSHES = 10_000
+"""Pushes of one request that wait at once: half a second of the fastest channel."""
+
 NodeId = Annotated[bytes, Limit(33, 33)]
 Address = Annotated[bytes, Limit(20, 20)]
 Hash = Annotated[bytes, Limit(32, 32)]
+StreamId = Annotated[bytes, Limit(STREAM_BYTES, STREAM_BYTES)]
 Amount = Annotated[int, Limit(1, MAX_AMOUNT)]
 Fee = Annotated[int, Limit(0, MAX_AMOUNT)]
 Name = Annotated[str, Limit(1, 64)]
@@ -156,6 +161,37 @@ class PayMany:
     """
 
     in_flight: Annotated[int, Limit(1, MAX_IN_FLIGHT)] = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """`count` pushes of `amount` each, to a neighbour; `stream` says what they are for."""
+
+    peer: NodeId
+    asset: Name
+    amount: Amount
+    stream: StreamId = NO_STREAM
+    count: Annotated[int, Limit(1, MAX_PUSHES)] = 1
+    timeout_s: Timeout = PAYMENT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class PushMany:
+    """The query of the push stream: to whom, and most pushes at once (two full batches by default)."""
+
+    peer: NodeId
+    asset: Name
+    stream: StreamId = NO_STREAM
+    in_flight: Annotated[int, Limit(1, MAX_PUSHES)] = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class GetStream:
+    """`direction` is sent or received."""
+
+    channel_id: Hash
+    direction: Name
+    stream: StreamId
 
 
 @dataclass(frozen=True, slots=True)

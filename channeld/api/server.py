@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from channeld.api.commands import Commands
-from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, Endpoint
+from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, PUSH_STREAM_PATH, RECEIVED_PATH, Endpoint
 from channeld.api.failures import (
     FORBIDDEN,
     NOT_FOUND,
@@ -37,7 +37,8 @@ from channeld.api.json_forms import (
     whole_number_fields,
 )
 from channeld.api.payment_stream import serve_payment_stream
-from channeld.api.requests import Nothing, PayMany
+from channeld.api.push_stream import serve_push_stream, serve_received
+from channeld.api.requests import Nothing, PayMany, PushMany
 from channeld.core.errors import ChanneldError, OperationalError, Rejected
 
 MAX_REQUESTS = 1_024
@@ -73,7 +74,16 @@ async def serve_api(commands: Commands, host: str, port: int, token: str, max_bo
     async def stream(request: web.Request) -> web.StreamResponse:
         return await serve_payment_stream(commands, request, from_json(PayMany, _query(PayMany, request)))
 
+    async def push_stream(request: web.Request) -> web.StreamResponse:
+        return await serve_push_stream(commands, request, from_json(PushMany, _query(PushMany, request)))
+
+    async def received(request: web.Request) -> web.StreamResponse:
+        from_json(Nothing, _query(Nothing, request))
+        return await serve_received(commands, request)
+
     app.router.add_route("POST", PAYMENT_STREAM_PATH, stream)
+    app.router.add_route("POST", PUSH_STREAM_PATH, push_stream)
+    app.router.add_route("GET", RECEIVED_PATH, received)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
     try:
         await runner.setup()

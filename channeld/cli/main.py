@@ -24,6 +24,8 @@ COMMANDS = {
     "invoice": Lazy("channeld.cli.payments", "invoice", "Make, list or read invoices."),
     "pay": Lazy("channeld.cli.payments", "pay", "Pay an invoice, or many."),
     "payments": Lazy("channeld.cli.payments", "payments", "List payments, or show one."),
+    "push": Lazy("channeld.cli.pushes", "push", "Pay a neighbour without an invoice, or stream to it."),
+    "streams": Lazy("channeld.cli.pushes", "streams", "List what was pushed, or follow what comes in."),
     "option": Lazy("channeld.cli.groups", "option", "Quote, buy, list and settle options."),
     "db": Lazy("channeld.cli.groups", "database", "Check the database, dump it, forget old history."),
     "demo": Lazy("channeld.cli.demo.command", "demo", "See it all on this machine."),

@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from channeld.config.settings import About, AssetSettings, Config, FeedSettings
+from channeld.config.about import About
+from channeld.config.settings import AssetSettings, Config, FeedSettings
 from channeld.core.claims import MAX_AMOUNT
 from channeld.core.errors import Rejected
 from channeld.wire.address import checksummed, parse_address

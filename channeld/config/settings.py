@@ -10,26 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
+from channeld.config.about import About
+from channeld.config.neighbours import FlightSettings, PushSettings
 from channeld.core.claims import MAX_AMOUNT
 from channeld.core.errors import Rejected
 from channeld.core.identity import ETH, MAX_CHALLENGE_PERIOD_S, MIN_CHALLENGE_PERIOD_S
-from channeld.core.operations import MAX_CLAIMS_PER_SIDE
 from channeld.wire.address import checksummed
 from channeld.wire.eip712 import Feed
 
 GWEI = 10**9
 DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """Why a setting is what it is, and its bounds (of a text: its length in bytes; `like`: a regex)."""
-
-    reason: str
-    low: int | Decimal | None = None
-    high: int | Decimal | None = None
-    one_of: tuple[str, ...] = ()
-    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,54 +239,6 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FlightSettings:
-    """What others may have in flight through this node: claims that it owes for them, in each channel."""
-
-    max_claims: Annotated[
-        int,
-        About(
-            "Carried in one channel, for all peers together: 20 of 240 places stay for your own payments.",
-            0,
-            MAX_CLAIMS_PER_SIDE,
-        ),
-    ] = 220
-    max_claims_per_peer: Annotated[
-        int,
-        About(
-            "Carried in one channel for one peer: a busy one needs 200 for 1,500 payments a second; 20 stay "
-            "for the others.",
-            0,
-            MAX_CLAIMS_PER_SIDE,
-        ),
-    ] = 200
-    max_locked_percent: Annotated[
-        int,
-        About(
-            "Payments, of your balance in a channel, for all peers together: a tenth stays yours to spend.",
-            0,
-            100,
-        ),
-    ] = 90
-    max_locked_per_peer_percent: Annotated[
-        int,
-        About(
-            "The same for one peer: none can stop a channel alone. Also bounds the largest payment carried.",
-            0,
-            100,
-        ),
-    ] = 50
-    max_option_percent: Annotated[
-        int,
-        About(
-            "Options not yet decided, the most that they can pay, of your balance in a channel: without the "
-            "netting that may make them cheaper, hence above 100. Collateral is checked exactly besides.",
-            0,
-            10_000,
-        ),
-    ] = 200
-
-
-@dataclass(frozen=True, slots=True)
 class OptionSettings:
     """Options, as hub and as writer."""
 
@@ -339,6 +281,10 @@ class AssetSettings:
         About(
             "Smallest claim accepted; to settle one costs 3.5k gas, below which it is trust.", 1, MAX_AMOUNT
         ),
+    ] = 1
+    min_push_units: Annotated[
+        int,
+        About("Smallest push that peers are asked for, and that is counted by its stream.", 1, MAX_AMOUNT),
     ] = 1
     fee_base_units: Annotated[int, About("Taken for forwarding, for each payment.", 0, MAX_AMOUNT)] = 0
     max_size_units: Annotated[int, About("Largest option the quoter writes; 0: none.", 0, MAX_AMOUNT)] = 0
@@ -385,6 +331,7 @@ class Config:
     channel: ChannelSettings = field(default_factory=ChannelSettings)
     payment: PaymentSettings = field(default_factory=PaymentSettings)
     flight: FlightSettings = field(default_factory=FlightSettings)
+    push: PushSettings = field(default_factory=PushSettings)
     option: OptionSettings = field(default_factory=OptionSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     asset: tuple[AssetSettings, ...] = (ETH_ASSET,)

@@ -202,7 +202,8 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
     draft = StateDraft(channel.theirs, ours=True)
     proposed: list[Operation] = []
     dropped: list[Operation] = []
-    for operation in channel.waiting[:MAX_OPERATIONS]:
+    batch, rest = _next_batch(channel.waiting)
+    for operation in batch:
         try:
             draft.apply(operation, channel.me, world)
         except PeerViolation:
@@ -212,7 +213,6 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
     version = child_version(max(channel.theirs.version, refused), channel.me)
     assert version <= MAX_VERSION, "versions are used up; the channel must be closed"
     state = draft.finish(version)
-    rest = channel.waiting[MAX_OPERATIONS:]
     if any(isinstance(op, Add | Fulfil | Settle | Push) for op in proposed):
         state, proposed, unaffordable = _affordable(channel, state, proposed, version, world)
         dropped += unaffordable
@@ -228,6 +228,14 @@ def propose(channel: Channel, world: World, refused: int = 0) -> tuple[Progress,
     )
     update = Update(channel.channel_id, version, channel.parent, channel.unanswered)
     return Progress(channel, dropped=tuple(dropped)), update
+
+
+def _next_batch(waiting: tuple[Operation, ...]) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+    """What the next batch may carry, and what must wait: pushes are many, so they give way to all else."""
+    if len(waiting) > MAX_OPERATIONS:
+        pushes = tuple([operation for operation in waiting if isinstance(operation, Push)])
+        waiting = tuple([operation for operation in waiting if not isinstance(operation, Push)]) + pushes
+    return waiting[:MAX_OPERATIONS], waiting[MAX_OPERATIONS:]
 
 
 def _affordable(

@@ -10,7 +10,7 @@ from channeld.core.channel import Ack, Update
 from channeld.core.claims import State
 from channeld.core.messages import CloseOffer, Message, StateCopy
 from channeld.core.operations import Push
-from channeld.core.records import ClaimRef, SignedPriceRecord
+from channeld.core.records import ClaimRef, SignedPriceRecord, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,13 @@ class WakeChannel:
 class AnswerPushes:
     """Tell those who asked for pushes what became of them, in the order in which they asked.
 
-    `sent` ones are final; `dropped` ones are in no state and will be in none, `why` says the reason. Equal
-    pushes are alike: the first to ask for one is the first to hear of one.
+    `sent` ones are final, `streams` are the totals with them; `dropped` ones are in no state and will be in
+    none, `why` says the reason. Equal pushes are alike: the first to ask for one is the first to hear of one.
     """
 
     channel_id: bytes
     sent: tuple[Push, ...] = ()
+    streams: tuple[Stream, ...] = ()
     dropped: tuple[Push, ...] = ()
     why: str = ""
 

@@ -10,7 +10,7 @@ from channeld.core.claims import Claim, OptionTerms
 from channeld.core.copying import replace
 from channeld.core.draft import Answers, Draft
 from channeld.core.effects import RegisterSecret, WakeClaim
-from channeld.core.operations import MAX_OPERATIONS, Add, Expire, Fail, Fulfil
+from channeld.core.operations import MAX_OPERATIONS, Add, Expire, Fail, Fulfil, Push
 from channeld.core.records import ClaimRef, Failure, Secret
 from channeld.core.world import registered_in_time
 
@@ -40,7 +40,9 @@ def has_room(channel: Channel) -> bool:
 
     Attack stopped: many neighbours that fill one stuck channel's queue until it no longer fits its record.
     """
-    return len(channel.waiting) < MAX_OPERATIONS
+    if len(channel.waiting) < MAX_OPERATIONS:
+        return True
+    return sum(not isinstance(operation, Push) for operation in channel.waiting) < MAX_OPERATIONS
 
 
 def answer_is_queued(draft: Draft, channel: Channel, claim_id: int) -> bool:

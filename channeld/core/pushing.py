@@ -19,8 +19,8 @@ from channeld.core.paying import require_ready
 from channeld.core.records import Dispute, Stream, stream_key
 from channeld.core.solvency import spendable
 
-MAX_WAITING_PUSHES = MAX_OPERATIONS // 2
-"""Pushes of ours that may wait in a channel: half a batch, so that offers and answers find room beside."""
+MAX_WAITING_PUSHES = MAX_OPERATIONS
+"""Pushes of ours that may wait in a channel: as many as a batch carries when there is nothing else."""
 
 
 def request_pushes(draft: Draft, event: PushesRequested) -> None:
@@ -67,9 +67,11 @@ def pushes_received(draft: Draft, channel_id: bytes, pushes: Sequence[Push], pol
 
 def pushes_sent(draft: Draft, channel_id: bytes, pushes: tuple[Push, ...]) -> None:
     """The peer has signed our pushes."""
-    for stream, (count, total) in _sums(pushes, 0).items():
+    records = [
         _count(draft, channel_id, True, stream, count, total)
-    draft.emit(AnswerPushes(channel_id, sent=pushes))
+        for stream, (count, total) in _sums(pushes, 0).items()
+    ]
+    draft.emit(AnswerPushes(channel_id, sent=pushes, streams=tuple(records)))
 
 
 def pushes_dropped(draft: Draft, channel_id: bytes, pushes: tuple[Push, ...], why: str) -> None:
@@ -118,7 +120,7 @@ def _has_place(draft: Draft, channel_id: bytes, stream: bytes, most: int) -> boo
     return unnamed is None or unnamed.named < most
 
 
-def _count(draft: Draft, channel_id: bytes, outgoing: bool, stream: bytes, count: int, total: int) -> None:
+def _count(draft: Draft, channel_id: bytes, outgoing: bool, stream: bytes, count: int, total: int) -> Stream:
     now_s = draft.world.now_s
     record = draft.stream(stream_key(channel_id, outgoing, stream))
     if record is None:
@@ -128,7 +130,8 @@ def _count(draft: Draft, channel_id: bytes, outgoing: bool, stream: bytes, count
             unnamed = unnamed or Stream(channel_id, outgoing, NO_STREAM)
             draft.put(replace(unnamed, named=unnamed.named + 1))
     first_s = record.first_s or now_s
-    draft.put(
-        replace(record, count=record.count + count, total=record.total + total, first_s=first_s, last_s=now_s)
-    )
+    count, total = record.count + count, record.total + total
+    record = replace(record, count=count, total=total, first_s=first_s, last_s=now_s)
+    draft.put(record)
     draft.emit(Notify("stream", record.key))
+    return record

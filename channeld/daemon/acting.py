@@ -12,8 +12,9 @@ from channeld.adapters.journal.records import Journal
 from channeld.adapters.signer import Signer, verify
 from channeld.core.channel import Channel
 from channeld.core.claims import State
-from channeld.core.draft import HubPolicy, Tables, Toolbox
+from channeld.core.draft import HubPolicy, PushPolicy, Tables, Toolbox
 from channeld.core.effects import (
+    AnswerPushes,
     Disconnect,
     Effect,
     Notify,
@@ -46,6 +47,7 @@ def toolbox(
     own_address: bytes,
     policy_of: Callable[[bytes], HubPolicy],
     close_validity_s: int,
+    push_policy_of: Callable[[bytes], PushPolicy] = lambda asset: PushPolicy(),
 ) -> Toolbox:
     """The pure functions that the core needs, over this adjudicator's domain."""
 
@@ -65,7 +67,14 @@ def toolbox(
         return verify(digest, signature, counterparty(channel_id))
 
     return Toolbox(
-        verify_state, verify_close, verify_own, claims_hash, read_instruction, policy_of, close_validity_s
+        verify_state,
+        verify_close,
+        verify_own,
+        claims_hash,
+        read_instruction,
+        policy_of,
+        close_validity_s,
+        push_policy_of,
     )
 
 
@@ -91,6 +100,10 @@ class Actor:
         self._gossip = gossip
         self._submitter = submitter
         self._waiters = waiters
+        self.on_pushes: Callable[[AnswerPushes], None] = lambda answer: None
+        """Told what became of pushes that somebody here asked for."""
+        self.on_stream: Callable[[bytes], None] = lambda key: None
+        """Told the key of each stream whose totals have grown."""
         self._closing: set[asyncio.Task[None]] = set()
 
     def act(self, effect: Effect) -> None:
@@ -110,6 +123,8 @@ class Actor:
                 self._disconnect(peer, reason)
             case Notify(topic, key):
                 self._notify(topic, key)
+            case AnswerPushes():
+                self.on_pushes(effect)
             case (
                 RegisterSecret()
                 | PublishPrice()
@@ -131,6 +146,8 @@ class Actor:
     def _notify(self, topic: str, key: bytes) -> None:
         if topic == "channel":
             self._announce(key)
+        elif topic == "stream":
+            self.on_stream(key)
         self._waiters.notify(topic, key)
 
     def _announce(self, channel_id: bytes) -> None:

@@ -24,7 +24,7 @@ from channeld.adapters.transport.peers import PeerTransport
 from channeld.api.server import serve_api
 from channeld.api.token import load_or_create_token
 from channeld.config.settings import AssetSettings, Config
-from channeld.core.draft import HubPolicy, Tables
+from channeld.core.draft import HubPolicy, PushPolicy, Tables, Toolbox
 from channeld.core.effects import Effect
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ChannelParams
@@ -44,6 +44,7 @@ from channeld.daemon.housekeeping import Housekeeping
 from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
+from channeld.daemon.pushing import PushDesk, StreamTotals
 from channeld.daemon.quotes import QuoteDesk
 from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
 from channeld.daemon.routes import Routes
@@ -246,13 +247,14 @@ class _Builder:
             registered_s=secrets,
             published=prices,
             paid=PaymentsMade(self._journal),
+            streams=StreamTotals(self._journal),
         )
         waiters = Waiters()
         acting: list[Callable[[Effect], None]] = []
         engine = Engine(
             tables,
             self._journal,
-            toolbox(tables, domain, signer.address, self._policy_of, config.watch.close_valid_s),
+            self._tools(tables, domain),
             ChainClock(config.chain.clock_skew_limit_s),
             lambda effect: acting[0](effect),
         )
@@ -266,6 +268,8 @@ class _Builder:
         submitter = Submitter(transactor, adjudicator, tables, feeds.by_id)
         actor = Actor(self._journal, tables, signer, domain, peering, gossip, submitter, waiters)
         acting.append(actor.act)
+        pushes = PushDesk(engine)
+        actor.on_pushes, actor.on_stream = pushes.answered, pushes.grown
         scanner = Scanner(
             self._rpc,
             adjudicator,
@@ -288,11 +292,27 @@ class _Builder:
             funding=Funding(self._rpc, transactor, adjudicator, signer.address),
             waiters=waiters,
             invoicing=Invoicing(config, signer, engine, catalogue),
+            pushes=pushes,
             catalogue=catalogue,
             census=Census(tables),
             stopping=asyncio.Event(),
         )
         return daemon, submitter
+
+    def _tools(self, tables: Tables, domain: bytes) -> Toolbox:
+        return toolbox(
+            tables,
+            domain,
+            self._signer.address,
+            self._policy_of,
+            self._config.watch.close_valid_s,
+            self._push_policy_of,
+        )
+
+    def _push_policy_of(self, asset: bytes) -> PushPolicy:
+        push = self._config.push
+        least = {each.address: each.min_push_units for each in self._config.asset}
+        return PushPolicy(push.accept, least.get(asset, 1), push.max_streams)
 
     def _policy_of(self, asset: bytes) -> HubPolicy:
         return self._policies.get(asset, self._no_policy)

@@ -36,6 +36,8 @@ from channeld.daemon.history import LONGEST_INVOICE_S, page_of
 from channeld.daemon.invoicing import Invoicing
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import KnownPeer, Peering
+from channeld.daemon.push_commands import PushCommands
+from channeld.daemon.pushing import PushDesk
 from channeld.daemon.quotes import QuoteDesk
 from channeld.daemon.views import (
     Catalogue,
@@ -54,7 +56,7 @@ GREETING_S = 10.0
 
 
 @dataclass(slots=True)
-class Daemon:
+class Daemon(PushCommands):
     """Implements `channeld.api.commands.Commands` (the protocol documents the methods)."""
 
     config: Config
@@ -68,6 +70,7 @@ class Daemon:
     feeds: Feeds
     funding: Funding
     invoicing: Invoicing
+    pushes: PushDesk
     waiters: Waiters
     catalogue: Catalogue
     census: Census

@@ -177,6 +177,7 @@ class Engine:
         rows, archived = _rows(drafts)
         self.journal.commit([*rows, *writes])
         self.tables.just_paid.clear()  # from here on the journal knows
+        self.tables.just_pushed.clear()
         for draft in drafts:
             for effect in draft.effects:
                 self._run(effect)

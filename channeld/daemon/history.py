@@ -6,7 +6,7 @@ from typing import TypeVar
 from channeld.adapters.journal.records import Journal
 from channeld.api.commands import Page
 from channeld.core.errors import Rejected
-from channeld.core.records import Forward, Invoice, Payment, PaymentStatus, Trade
+from channeld.core.records import Forward, Invoice, Payment, PaymentStatus, Stream, Trade
 from channeld.wire.records import decode_record
 
 MAX_PAGE = 1_000
@@ -17,7 +17,7 @@ PAID = "payment_paid"
 LONGEST_INVOICE_S = 366 * 86_400
 """Invoices that are valid for longer are not paid: that they are must be remembered until they expire."""
 
-T = TypeVar("T", Forward, Invoice, Payment, Trade)
+T = TypeVar("T", Forward, Invoice, Payment, Trade, Stream)
 
 
 class PaymentsMade(Container[bytes]):

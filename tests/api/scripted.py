@@ -23,11 +23,12 @@ from channeld.api.commands import (
 )
 from channeld.core.errors import OperationalError, Rejected
 from tests.api.cast import ADDRESSES, ALICE, BOB, CAROL, DECIMALS, T0_S, digest, named
+from tests.api.scripted_pushes import ScriptedPushes
 
 T = TypeVar("T")
 
 
-class ScriptedNode:
+class ScriptedNode(ScriptedPushes):
     """Implements Commands. Alice's view."""
 
     def __init__(self) -> None:

@@ -179,5 +179,5 @@ def test_every_command_has_its_route_and_the_client_has_every_command() -> None:
     for name in commands:
         of_protocol, of_client = getattr(Commands, name), getattr(ApiClient, name)
         assert inspect.signature(of_protocol) == inspect.signature(of_client), name
-    assert len(ENDPOINTS) == len(commands)
+    assert len(ENDPOINTS) == len(commands - {"received"})  # lines without an end are no row of the table
     assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)

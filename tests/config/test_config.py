@@ -26,6 +26,7 @@ UNITLESS = {
     "max_claims_per_peer": "a count",
     "threshold": "a count",
     "decimals": "a count",
+    "max_streams": "a count of streams",
 }
 
 

@@ -11,7 +11,8 @@ from channeld.core.effects import AnswerPushes, Send
 from channeld.core.errors import PeerViolation, Rejected
 from channeld.core.events import CloseRequested, MessageReceived, PushesRequested
 from channeld.core.messages import PushTerms
-from channeld.core.operations import NO_STREAM, Push, apply_operations
+from channeld.core.offers import has_room
+from channeld.core.operations import MAX_OPERATIONS, NO_STREAM, Push, apply_operations
 from channeld.core.pushing import MAX_WAITING_PUSHES
 from channeld.core.records import Stream, stream_key
 from tests.core.network import T0_S, Network, Node
@@ -160,7 +161,7 @@ def test_why_alice_may_not_push():
     assert "at most 100" in rejection(alice, channel_id, Push(TEA, 101))
     assert "at least 1" in rejection(alice, channel_id, Push(TEA, 0))
     assert "no channel" in rejection_of_unknown(alice)
-    alice.happen(PushesRequested(channel_id, (Push(TEA, 1),) * (MAX_WAITING_PUSHES // 4)))
+    alice.happen(PushesRequested(channel_id, (Push(TEA, 1),) * 60))
     assert "try later" in rejection(alice, channel_id, *(Push(TEA, 1),) * MAX_WAITING_PUSHES)
     network.disconnect("alice", "bob")
     assert "not connected" in rejection(alice, channel_id, Push(TEA, 1))
@@ -272,3 +273,18 @@ def test_pushes_do_not_disturb_a_claim_beside_them():
     alice, bob = two_ends()
     bob.hear(alice.wants(payment(0, 10), Push(TEA, 1)).say())
     assert bob.channel.theirs.claims == {0: Claim(0, 10, payment(0).claim.hashlock, T0_S + 600)}
+
+
+def test_pushes_give_way_to_everything_else_that_waits():
+    alice, _ = two_ends(10_000, 0)
+    alice.wants(*(Push(TEA, 1),) * MAX_OPERATIONS, payment(0), *(Push(TALK, 1),) * 3, payment(2))
+    update = alice.say()
+    assert update is not None and len(update.operations) == MAX_OPERATIONS
+    assert update.operations[:3] == (payment(0), payment(2), Push(TEA, 1))
+    assert alice.channel.waiting == (Push(TEA, 1),) * 2 + (Push(TALK, 1),) * 3
+
+
+def test_a_queue_full_of_pushes_has_room_for_an_offer():
+    alice, _ = two_ends()
+    assert has_room(alice.wants(*(Push(TEA, 1),) * MAX_OPERATIONS).channel)
+    assert not has_room(alice.wants(*(payment(0),) * MAX_OPERATIONS).channel)

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 
 from channeld.api import commands
-from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH
+from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, PUSH_STREAM_PATH, RECEIVED_PATH
 from channeld.api.failures import STATUS
 from tests.docs.documents import inline_code, read, rows, section
 
@@ -18,6 +18,8 @@ ANSWERS = {
     "### Invoice": commands.InvoiceInfo,
     "### Decoded invoice": commands.DecodedInvoice,
     "### Payment": commands.PaymentInfo,
+    "### Push": commands.PushInfo,
+    "### Stream": commands.StreamInfo,
     "### Quote": commands.QuoteInfo,
     "### Trade": commands.TradeInfo,
     "### Position": commands.PositionInfo,
@@ -26,7 +28,8 @@ ANSWERS = {
 
 def test_every_route_is_told_and_no_other():
     said = [inline_code(row[0])[0] for row in rows(section(TEXT, "## Routes"))]
-    coded = [f"{each.method} {each.path}" for each in ENDPOINTS] + [f"POST {PAYMENT_STREAM_PATH}"]
+    coded = [f"{each.method} {each.path}" for each in ENDPOINTS]
+    coded += [f"POST {PAYMENT_STREAM_PATH}", f"POST {PUSH_STREAM_PATH}", f"GET {RECEIVED_PATH}"]
     assert sorted(said) == sorted(coded)
 
 

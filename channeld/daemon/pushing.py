@@ -1,0 +1,254 @@
+"""Pushes as callers see them: each has its own answer, and whoever asks faster than the peer signs waits.
+
+The core lets a few hundred pushes wait in a channel. What is asked for beyond that stands in line here, and
+is handed over by the batch as soon as there is room, so that a turn of the loop carries many of them.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from channeld.adapters.journal.records import Journal
+from channeld.core.channel import Channel
+from channeld.core.effects import AnswerPushes
+from channeld.core.errors import OperationalError, Rejected
+from channeld.core.events import PushesRequested
+from channeld.core.operations import Push
+from channeld.core.pushing import MAX_WAITING_PUSHES, pushes_among
+from channeld.core.records import Stream
+from channeld.daemon.engine import Engine
+from channeld.wire.records import decode_record
+
+log = logging.getLogger(__name__)
+
+MAX_IN_LINE = 4_096
+"""Pushes that stand in line for one channel before callers wait to get into it: a quarter of a second at
+full speed, half a megabyte."""
+
+STREAMS = "stream_done"
+"""The kind of the totals in the journal: they are history from the first push on."""
+
+
+class StreamTotals(Mapping[bytes, Stream]):
+    """The totals of every stream, looked up on disk: there may be as many as a program's sessions."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def __getitem__(self, key: bytes) -> Stream:
+        row = self._journal.get(STREAMS, key)
+        if row is None:
+            raise KeyError(key)
+        return _stream(row)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (key for key, _ in self._journal.load(STREAMS))
+
+    def __len__(self) -> int:
+        return self._journal.count(STREAMS)
+
+
+def _stream(row: bytes) -> Stream:
+    record = decode_record("stream", row)
+    assert isinstance(record, Stream)
+    return record
+
+
+@dataclass(slots=True)
+class Order:
+    """What one caller asks for at once, all in one stream, and what became of it so far.
+
+    `dropped` holds the places of the pushes that were not made; `totals` is the stream with those that were.
+    """
+
+    pushes: tuple[Push, ...]
+    done: asyncio.Future[None]
+    sent: int = 0
+    dropped: list[int] = field(default_factory=list)
+    why: str = ""
+    totals: Stream | None = None
+
+    @property
+    def pending(self) -> int:
+        return len(self.pushes) - self.sent - len(self.dropped)
+
+    def drop(self, place: int, why: str) -> None:
+        self.dropped.append(place)
+        self.why = self.why or why
+        self.settle()
+
+    def settle(self) -> None:
+        if not self.pending and not self.done.done():
+            self.done.set_result(None)
+
+
+_Place = tuple[Order, int]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One channel: who stands in line, and who waits for the core's answer to which push."""
+
+    channel_id: bytes
+    line: deque[_Place] = field(default_factory=deque)
+    asked: dict[Push, deque[_Place]] = field(default_factory=dict)
+    handing_over: bool = False
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Follower:
+    """Hears which streams have grown, each once between two readings: a slow reader holds up nobody."""
+
+    def __init__(self, totals: Mapping[bytes, Stream]) -> None:
+        self._totals = totals
+        self._grown: dict[bytes, None] = {}
+        self._news = asyncio.Event()
+
+    def grown(self, key: bytes) -> None:
+        self._grown[key] = None
+        self._news.set()
+
+    async def news(self) -> list[Stream]:
+        """The totals of the streams of pushes to us that have grown since the last time; waits for one."""
+        await self._news.wait()
+        self._news.clear()
+        keys, self._grown = self._grown, {}
+        return [record for key in keys if not (record := self._totals[key]).outgoing]
+
+
+class PushDesk:
+    """Takes orders for pushes and answers them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._followers: set[Follower] = set()
+        self._lanes: dict[bytes, _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def push(self, channel_id: bytes, stream: bytes, amounts: Sequence[int], timeout_s: float) -> Order:
+        """Push `amounts` in their order; returns when each was sent or dropped, or after the time.
+
+        Raises Rejected, nothing done, if no push can be made in the channel now.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        order = Order(tuple([Push(stream, amount) for amount in amounts]), done)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while len((lane := self._lane(channel_id)).line) >= MAX_IN_LINE:
+                    lane.room.clear()
+                    await lane.room.wait()
+                lane.line.extend((order, place) for place in range(len(order.pushes)))
+                self._soon(lane)
+                await done
+        except TimeoutError:
+            pass
+        if len(order.dropped) == len(order.pushes):
+            raise Rejected(order.why)
+        return order
+
+    def grown(self, key: bytes) -> None:
+        """The totals of a stream have grown, durably."""
+        for follower in self._followers:
+            follower.grown(key)
+
+    @contextmanager
+    def following(self) -> Iterator[Follower]:
+        follower = Follower(self._engine.tables.streams)
+        self._followers.add(follower)
+        try:
+            yield follower
+        finally:
+            self._followers.discard(follower)
+
+    def _lane(self, channel_id: bytes) -> _Lane:
+        lane = self._lanes.get(channel_id)
+        if lane is None:
+            lane = self._lanes[channel_id] = _Lane(channel_id)
+        return lane
+
+    def answered(self, answer: AnswerPushes) -> None:
+        """The core says what became of pushes; those of a caller from before a restart have nobody here."""
+        lane = self._lanes.get(answer.channel_id)
+        if lane is None:
+            return
+        totals = {record.stream: record for record in answer.streams}
+        for push in answer.sent:
+            place = _next(lane, push)
+            if place is not None:
+                order = place[0]
+                order.sent += 1
+                order.totals = totals[push.stream]
+                order.settle()
+        for push in answer.dropped:
+            place = _next(lane, push)
+            if place is not None:
+                place[0].drop(place[1], answer.why)
+        self._soon(lane)
+
+    def _soon(self, lane: _Lane) -> None:
+        """Hand over once everybody who is about to ask has done so."""
+        if not lane.handing_over:
+            lane.handing_over = True
+            task = asyncio.create_task(self._hand_over(lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _hand_over(self, lane: _Lane) -> None:
+        """As long as somebody stands in line and the core has room: ask it, one batch a turn."""
+        try:
+            while lane.line and (room := self._room(lane.channel_id)):
+                batch = [lane.line.popleft() for _ in range(min(room, len(lane.line)))]
+                if len(lane.line) < MAX_IN_LINE // 2:
+                    lane.room.set()
+                why = await self._ask(lane, batch)
+                if why and (len(batch) == 1 or lane.channel_id not in self._engine.tables.online):
+                    for order, place in batch:
+                        order.drop(place, why)
+                elif why:  # one of them cannot be made: which?
+                    for each in batch:
+                        why = await self._ask(lane, [each])
+                        if why:
+                            each[0].drop(each[1], why)
+        except OperationalError:
+            log.info("the daemon stops with %d pushes in line", len(lane.line))
+        finally:
+            lane.handing_over = False
+            if not lane.line and not lane.asked:
+                self._lanes.pop(lane.channel_id, None)
+
+    async def _ask(self, lane: _Lane, batch: list[_Place]) -> str:
+        """Give the core some pushes; why it takes none of them, or empty. Their answers may come first."""
+        for order, place in batch:
+            lane.asked.setdefault(order.pushes[place], deque()).append((order, place))
+        pushes = tuple([order.pushes[place] for order, place in batch])
+        try:
+            await self._engine.ask(PushesRequested(lane.channel_id, pushes))
+        except Rejected as rejection:
+            for push in pushes:
+                places = lane.asked[push]
+                places.pop()
+                if not places:
+                    del lane.asked[push]
+            return str(rejection)
+        return ""
+
+    def _room(self, channel_id: bytes) -> int:
+        """How many more pushes the core lets wait; for a channel that it does not know, one to say so."""
+        channel = self._engine.tables.records[Channel].get(channel_id)
+        if not isinstance(channel, Channel):
+            return 1
+        return MAX_WAITING_PUSHES - len(pushes_among(channel.waiting))
+
+
+def _next(lane: _Lane, push: Push) -> _Place | None:
+    """Who has waited longest for such a push."""
+    places = lane.asked.get(push)
+    if not places:
+        return None
+    place = places.popleft()
+    if not places:
+        del lane.asked[push]
+    return place
