@@ -45,6 +45,7 @@ UNIONS = (types.UnionType, Union)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,77})")
 """78 digits hold any integer of 256 bits."""
 _HEX = re.compile(r"0x([0-9a-fA-F]{2})*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,7 @@ def _read_bytes(value: object, where: str, limit: Limit | None) -> bytes:
 def _read_text(value: object, where: str, limit: Limit | None) -> str:
     if not isinstance(value, str):
         raise _wrong(where, "a text", value)
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _SURROGATE.search(value):
         raise Rejected(f"{where}: expected a text of Unicode characters, got half a surrogate pair")
     if limit is not None and not limit.low <= len(value) <= limit.high:
         raise Rejected(f"{where}: expected {limit.low} to {limit.high} characters, got {len(value)}")

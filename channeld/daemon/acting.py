@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from channeld.adapters.journal.records import Journal
 from channeld.adapters.signer import Signer, verify
-from channeld.core.channel import Channel
+from channeld.core.channel import Channel, Phase
 from channeld.core.claims import State
 from channeld.core.draft import HubPolicy, PushPolicy, Tables, Toolbox
 from channeld.core.effects import (
@@ -105,6 +105,8 @@ class Actor:
         self.on_stream: Callable[[bytes], None] = lambda key: None
         """Told the key of each stream whose totals have grown."""
         self._closing: set[asyncio.Task[None]] = set()
+        # Channels whose policy is out; what it says is fixed until the next start.
+        self._announced: set[bytes] = set()
 
     def act(self, effect: Effect) -> None:
         match effect:
@@ -144,7 +146,7 @@ class Actor:
         task.add_done_callback(self._closing.discard)
 
     def _notify(self, topic: str, key: bytes) -> None:
-        if topic == "channel":
+        if topic == "channel" and key not in self._announced:
             self._announce(key)
         elif topic == "stream":
             self.on_stream(key)
@@ -159,6 +161,8 @@ class Actor:
             self._peering.welcome(channel.peer)
         announcement = self._gossip.own(channel)
         if announcement is None:
+            if channel.phase is Phase.OPEN:
+                self._announced.add(channel_id)
             return
         rows = self._gossip.heard(announcement)
         if rows:

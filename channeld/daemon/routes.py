@@ -4,7 +4,8 @@ The cost of a payment must not depend on how many channels lie idle: what an own
 worked out where the search looks, and a way that was found is taken again while nothing speaks against it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import is_
 
 from channeld.config.settings import Config
 from channeld.core.channel import Channel
@@ -26,18 +27,39 @@ REMEMBER_S = 10
 then only a way over another channel of ours, which could not carry the amount before, may be cheaper."""
 
 MAX_REMEMBERED = 1_000
-"""Routes of some kilobytes each; more destinations and amounts than are paid within the time."""
+"""Routes of some kilobytes each, and own channels with two states: more than are paid over at a time."""
+
+
+class _Spendable:
+    """`spendable_now` of our side, worked out once for the states that a channel has: a hundred payments
+    may start from them."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[tuple[object, ...], int]] = {}
+
+    def of(self, channel: Channel) -> int:
+        basis = (channel.theirs, channel.mine, channel.phase, channel.deposits, channel.announced)
+        known = self._known.get(channel.channel_id)
+        if known is not None and all(map(is_, known[0], basis)):
+            return known[1]
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        amount = spendable_now(channel, channel.me)
+        self._known[channel.channel_id] = (basis, amount)
+        return amount
 
 
 class Liquidity(Mapping[bytes, int]):
-    """What can be sent over each of our channels now (`remote`: what the peer can send), on demand.
+    """What can be sent over each of our channels now, on demand: `amount_of` a channel whose peer is there.
 
     In smallest units; a channel whose peer is away has nothing. `only`: no other channel has anything.
     """
 
-    def __init__(self, tables: Tables, *, remote: bool = False, only: bytes | None = None) -> None:
+    def __init__(
+        self, tables: Tables, amount_of: Callable[[Channel], int], *, only: bytes | None = None
+    ) -> None:
         self._tables = tables
-        self._remote = remote
+        self._amount_of = amount_of
         self._only = only
 
     def __getitem__(self, channel_id: bytes) -> int:
@@ -48,7 +70,7 @@ class Liquidity(Mapping[bytes, int]):
             or (self._only is not None and channel_id != self._only)
         ):
             raise KeyError(channel_id)
-        return spendable_now(channel, channel.me.other if self._remote else channel.me)
+        return self._amount_of(channel)
 
     def __iter__(self) -> Iterator[bytes]:
         return (channel_id for channel_id in self._tables.online if channel_id in self)
@@ -66,6 +88,7 @@ class Routes:
         self._graph = graph
         self._own_id = own_id
         self._found: dict[tuple[bytes, bytes, int, int | None, bytes | None], Route] = {}
+        self._spendable = _Spendable()
         self._changes = 0
         self._until_s = 0
 
@@ -91,7 +114,7 @@ class Routes:
             self._found.clear()
             self._changes, self._until_s = self._graph.changes, now_s + REMEMBER_S
         key = (destination, asset, amount, max_fee, channel_id)
-        liquidity = Liquidity(self._tables, only=channel_id)
+        liquidity = Liquidity(self._tables, self._spendable.of, only=channel_id)
         known = self._found.get(key)
         if known is not None and liquidity.get(known.hops[0].channel_id, 0) >= known.amount_sent:
             return known
@@ -112,8 +135,9 @@ class Routes:
         """The cheapest route on which the option can come back. Raises Rejected, saying why not."""
         locked = most(Claim(0, leg.size, None, 0, leg.terms))
         duration_s = paid_time_s(leg.terms.expiry_s, self._tables.now_s)
-        collateral = Collateral(locked, duration_s, Liquidity(self._tables, remote=True))
-        return self._search(destination, asset, premium, None, Liquidity(self._tables), excluded, collateral)
+        liquidity = Liquidity(self._tables, self._spendable.of)
+        collateral = Collateral(locked, duration_s, Liquidity(self._tables, _receivable))
+        return self._search(destination, asset, premium, None, liquidity, excluded, collateral)
 
     def _search(
         self,
@@ -146,3 +170,7 @@ class Routes:
     def _fee_limit(self, amount: int) -> int:
         base = max((asset.fee_base_units for asset in self._config.asset), default=0)
         return amount * self._config.payment.max_fee_ppm // 1_000_000 + 10 * base
+
+
+def _receivable(channel: Channel) -> int:
+    return spendable_now(channel, channel.me.other)
