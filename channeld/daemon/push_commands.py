@@ -89,14 +89,7 @@ class PushCommands:
         channel = self.engine.tables.records[Channel][record.channel_id]
         assert isinstance(channel, Channel)
         asset = self.catalogue.of(channel.params.asset)
-        pending = [
-            push.amount
-            for push in (
-                *pushes_among(() if channel.answered else channel.unanswered),
-                *pushes_among(channel.waiting),
-            )
-            if record.outgoing and channel.phase is not Phase.CLOSED and push.stream == record.stream
-        ]
+        pending = self._pending(channel, record.stream) if record.outgoing else []
         return StreamInfo(
             record.channel_id,
             channel.peer,
@@ -113,6 +106,14 @@ class PushCommands:
             record.first_s,
             record.last_s,
         )
+
+    def _pending(self, channel: Channel, stream: bytes) -> list[int]:
+        """The amounts of our pushes that are neither sent nor dropped, wherever they stand."""
+        known = pushes_among(() if channel.answered else channel.unanswered) + pushes_among(channel.waiting)
+        if channel.phase is Phase.CLOSED:
+            known = ()
+        amounts = [push.amount for push in known if push.stream == stream]
+        return amounts + self.pushes.standing(channel.channel_id, stream)
 
     async def received(self) -> AsyncGenerator[StreamInfo, None]:
         with self.pushes.following() as follower:

@@ -95,6 +95,7 @@ class _Lane:
     channel_id: bytes
     line: deque[_Place] = field(default_factory=deque)
     asked: dict[Push, deque[_Place]] = field(default_factory=dict)
+    handed: list[_Place] = field(default_factory=list)
     handing_over: bool = False
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -149,6 +150,17 @@ class PushDesk:
             raise Rejected(order.why)
         return order
 
+    def standing(self, channel_id: bytes, stream: bytes) -> list[int]:
+        """The amounts of pushes that were asked for and that the core may not know of yet.
+
+        One that is being handed over may be known already: whoever counts both counts it twice for a moment.
+        """
+        lane = self._lanes.get(channel_id)
+        if lane is None:
+            return []
+        pushes = [order.pushes[place] for order, place in (*lane.handed, *lane.line)]
+        return [push.amount for push in pushes if push.stream == stream]
+
     def grown(self, key: bytes) -> None:
         """The totals of a stream have grown, durably."""
         for follower in self._followers:
@@ -200,7 +212,7 @@ class PushDesk:
         """As long as somebody stands in line and the core has room: ask it, one batch a turn."""
         try:
             while lane.line and (room := self._room(lane.channel_id)):
-                batch = [lane.line.popleft() for _ in range(min(room, len(lane.line)))]
+                batch = lane.handed = [lane.line.popleft() for _ in range(min(room, len(lane.line)))]
                 if len(lane.line) < MAX_IN_LINE // 2:
                     lane.room.set()
                 why = await self._ask(lane, batch)
@@ -212,6 +224,7 @@ class PushDesk:
                         why = await self._ask(lane, [each])
                         if why:
                             each[0].drop(each[1], why)
+                lane.handed = []
         except OperationalError:
             log.info("the daemon stops with %d pushes in line", len(lane.line))
         finally:
