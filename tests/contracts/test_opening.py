@@ -126,6 +126,7 @@ def test_the_pot_fits_one_signed_deposit(town: Town) -> None:
             town.court.deposit(carol, channel, side, 1)
     with refused("deposit: nothing or too large"):
         town.court.deposit(carol, town.channel(salt=9), alice, MOST + 1)
+    town.court.deposit(carol, town.channel(salt=9), alice, MOST)
     assert town.deposits(channel) == (MOST - 5, 5)
 
 
