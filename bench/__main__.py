@@ -7,7 +7,18 @@ import importlib
 import json
 import sys
 
-NAMES = ("gas", "solvency", "core", "routing", "transport", "journal", "chain", "payments", "pushes")
+NAMES = (
+    "gas",
+    "solvency",
+    "core",
+    "routing",
+    "transport",
+    "journal",
+    "chain",
+    "payments",
+    "pushes",
+    "hostile",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -82,6 +82,8 @@ class Engine:
         self._act = act
         self.on_archived: Callable[[list[Record]], None] = lambda records: None
         """Told in each turn of the records that have become history, once that is durable."""
+        self.on_useless: Callable[[bytes], None] = lambda peer: None
+        """Told which peer has said something from which nothing followed."""
         self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
         """Told of each claim and channel whose time has come, before the core looks at it."""
         self._queue: deque[_Item] = deque()
@@ -246,6 +248,8 @@ class Engine:
             heard = item.reject(rejection)
             assert heard, f"nobody hears that {event} was rejected: {rejection}"
             return
+        if isinstance(event, MessageReceived) and not (draft.changes or draft.effects or draft.held):
+            self.on_useless(event.peer)
         self._commit(draft, drafts)
         if item.done is not None:
             done.append(item.done)

@@ -13,7 +13,7 @@ from channeld.adapters.journal.records import Delete, Journal, Put
 from channeld.adapters.signer import address_of
 from channeld.adapters.transport.connection import Connection
 from channeld.adapters.transport.peers import PeerTransport
-from channeld.core.channel import Channel
+from channeld.core.channel import Channel, Reestablish
 from channeld.core.errors import OperationalError, PeerViolation
 from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnected
 from channeld.core.messages import Complaint, Hello, Message, PoliciesKnown, PolicyAnnouncement, Relay
@@ -41,6 +41,15 @@ PEER_BACKLOG_BYTES = 4 << 20
 """What one peer may have said that is not dealt with yet; then it is no longer read from, and the others
 are. A hub pair has one unanswered update a channel; four of the largest messages fit."""
 
+USELESS_PAUSE_S = 0.25
+"""A peer of whose last 256 messages most changed nothing is heard again so much later: a thousand a second
+of them cost some per cent of a core, and honest ones say such things only after a reconnection."""
+
+REESTABLISHES_A_CHANNEL = 4
+MORE_REESTABLISHES = 16
+"""What a connection needs is one for each channel, and one more whenever a deposit comes meanwhile. Each is
+stored, and answered with a signature and perhaps a whole state: not as often as a peer likes."""
+
 UNGREETED_S = 30.0
 """After its handshake, a peer that does not say hello loses its place to one that does."""
 
@@ -55,6 +64,8 @@ class _Peer:
     compared: bool = False
     telling: asyncio.Task[None] | None = None
     patience: asyncio.TimerHandle | None = None
+    reestablishes: int = 0
+    useless: int = 0
     backlog_messages: int = 0
     backlog_bytes: int = 0
     complained_at_s: int = 0
@@ -93,6 +104,7 @@ class Peering:
         self._waiters = waiters
         self._on_relay = on_relay
         gossip.on_news = self.spread
+        engine.on_useless = self._said_something_useless
         self._peers: dict[bytes, _Peer] = {}
         self.known: dict[bytes, KnownPeer] = {}
         self._by_address: dict[bytes, bytes] = {}
@@ -189,18 +201,35 @@ class Peering:
         elif isinstance(message, Complaint):
             self._complaint(peer_id, peer, message)
         else:
+            if isinstance(message, Reestablish):
+                self._require_few(peer_id, peer)
             self._engine.post(MessageReceived(peer_id, message))
         peer.backlog_messages += 1
         peer.backlog_bytes += len(data)
         if peer.backlog_messages >= PEER_BACKLOG_MESSAGES or peer.backlog_bytes >= PEER_BACKLOG_BYTES:
             peer.backlog_messages = peer.backlog_bytes = 0
-            return self._caught_up()
+            return self._caught_up(peer)
         return self._engine.room()
 
-    async def _caught_up(self) -> None:
+    def _require_few(self, peer_id: bytes, peer: _Peer) -> None:
+        peer.reestablishes += 1
+        channels = len(self._engine.tables.channels_of.get(address_of(peer_id), ()))
+        most = REESTABLISHES_A_CHANNEL * channels + MORE_REESTABLISHES
+        if peer.reestablishes > most:
+            raise PeerViolation(f"expected at most {most} reestablish messages on a connection")
+
+    async def _caught_up(self, peer: _Peer) -> None:
         """Until everything that was said so far is durable; meanwhile this peer is not read from."""
         with suppress(OperationalError):  # the daemon stops: nobody will be heard
             await self._engine.caught_up()
+        if peer.useless > PEER_BACKLOG_MESSAGES // 2:
+            await asyncio.sleep(USELESS_PAUSE_S)
+        peer.useless = 0
+
+    def _said_something_useless(self, peer_id: bytes) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is not None:
+            peer.useless += 1
 
     def _give_up(self, peer: _Peer) -> None:
         if peer.hello is None:
