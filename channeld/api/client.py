@@ -17,6 +17,7 @@ from channeld.api.commands import (
     Page,
     PaymentInfo,
     PeerInfo,
+    PeerPage,
     PositionInfo,
     PushInfo,
     QuoteInfo,
@@ -56,8 +57,10 @@ class ApiClient:
     async def stop(self) -> None:
         await self._ask(api.STOP, asks.Nothing())
 
-    async def peers(self) -> list[PeerInfo]:
-        return await self._ask(api.PEERS, asks.Nothing())
+    async def peers(
+        self, named: str = "", after: bytes | None = None, limit: int = 100
+    ) -> tuple[list[PeerInfo], PeerPage]:
+        return await self._ask(api.PEERS, asks.ListPeers(named, after, limit))
 
     async def connect(self, address: str) -> PeerInfo:
         return await self._ask(api.CONNECT, asks.Connect(address))
@@ -67,8 +70,10 @@ class ApiClient:
 
     # channels
 
-    async def channels(self, closed: bool) -> list[ChannelInfo]:
-        return await self._ask(api.CHANNELS, asks.ListChannels(closed))
+    async def channels(
+        self, closed: bool, begins: str = "", before: int | None = None, limit: int = 100
+    ) -> tuple[list[ChannelInfo], Page]:
+        return await self._ask(api.CHANNELS, asks.ListChannels(closed, begins, before, limit))
 
     async def channel(self, channel_id: bytes) -> ChannelInfo:
         return await self._ask(api.CHANNEL, asks.GetChannel(channel_id))
@@ -102,7 +107,7 @@ class ApiClient:
         return await self._ask(api.CREATE_INVOICE, ask)
 
     async def invoices(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
-        return await self._ask(api.INVOICES, asks.ListPage(before, limit))
+        return await self._ask(api.INVOICES, asks.ListInvoices(before, limit))
 
     async def invoice(self, hashlock: bytes) -> InvoiceInfo:
         return await self._ask(api.INVOICE, asks.GetByHash(hashlock))
@@ -120,8 +125,10 @@ class ApiClient:
     ) -> PaymentInfo:
         return await self._ask(api.PAY, asks.Pay(invoice, amount, max_fee, timeout_s, channel_id))
 
-    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
-        return await self._ask(api.PAYMENTS, asks.ListPage(before, limit))
+    async def payments(
+        self, before: int | None, limit: int, status: str = ""
+    ) -> tuple[list[PaymentInfo], Page]:
+        return await self._ask(api.PAYMENTS, asks.ListPayments(before, limit, status))
 
     async def payment(self, hashlock: bytes) -> PaymentInfo:
         return await self._ask(api.PAYMENT, asks.GetByHash(hashlock))
@@ -194,8 +201,8 @@ class ApiClient:
     async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]:
         return await self._ask(api.TRADES, asks.ListPage(before, limit))
 
-    async def positions(self) -> list[PositionInfo]:
-        return await self._ask(api.POSITIONS, asks.Nothing())
+    async def positions(self, before: int | None = None, limit: int = 100) -> tuple[list[PositionInfo], Page]:
+        return await self._ask(api.POSITIONS, asks.ListPage(before, limit))
 
     async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
         return await self._ask(api.SETTLE_OPTIONS, asks.SettleOptions(channel_id, timeout_s))

@@ -101,7 +101,7 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceInfo:
-    """`status` is open, paid or expired. `text` is empty where history no longer has it."""
+    """`status` is open, paid or expired. `text` is empty in lists once it is not open."""
 
     hashlock: bytes
     text: str
@@ -260,13 +260,24 @@ class Page:
     next_before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PeerPage:
+    """Pass `after` = `next_after` for the next page; None when there is none."""
+
+    next_after: bytes | None
+
+
 class Commands(Protocol):
     """Implemented by the daemon. Waiting commands take `timeout_s` and raise OperationalError after it;
     what was begun goes on."""
 
     async def info(self) -> NodeInfo: ...
 
-    async def peers(self) -> list[PeerInfo]: ...
+    async def peers(
+        self, named: str = "", after: bytes | None = None, limit: int = 100
+    ) -> tuple[list[PeerInfo], PeerPage]:
+        """By node id; with `named` those with this alias, or whose node id begins with these hex digits."""
+        ...
 
     async def connect(self, address: str) -> PeerInfo:
         """`address` is node-id@host:port (the node id as 66 hex digits). Stays connected from then on."""
@@ -274,7 +285,11 @@ class Commands(Protocol):
 
     async def disconnect(self, node_id: bytes) -> None: ...
 
-    async def channels(self, closed: bool) -> list[ChannelInfo]: ...
+    async def channels(
+        self, closed: bool, begins: str = "", before: int | None = None, limit: int = 100
+    ) -> tuple[list[ChannelInfo], Page]:
+        """Newest first; with `begins` those whose id begins with these hex digits."""
+        ...
 
     async def channel(self, channel_id: bytes) -> ChannelInfo: ...
 
@@ -325,7 +340,11 @@ class Commands(Protocol):
         returned as pending."""
         ...
 
-    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]: ...
+    async def payments(
+        self, before: int | None, limit: int, status: str = ""
+    ) -> tuple[list[PaymentInfo], Page]:
+        """With a `status`, only such; a page may then be short and yet not the last."""
+        ...
 
     async def payment(self, hashlock: bytes) -> PaymentInfo: ...
 
@@ -358,7 +377,9 @@ class Commands(Protocol):
 
     async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]: ...
 
-    async def positions(self) -> list[PositionInfo]: ...
+    async def positions(self, before: int | None = None, limit: int = 100) -> tuple[list[PositionInfo], Page]:
+        """Channel by channel; a page ends with a channel and may be longer than `limit`."""
+        ...
 
     async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
         """Settle every expired option whose price is signed, with its peer, off-chain; returns what was

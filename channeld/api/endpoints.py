@@ -19,6 +19,7 @@ from channeld.api.commands import (
     Page,
     PaymentInfo,
     PeerInfo,
+    PeerPage,
     PositionInfo,
     PushInfo,
     QuoteInfo,
@@ -40,7 +41,10 @@ from channeld.api.requests import (
     GetChannel,
     GetStream,
     ListChannels,
+    ListInvoices,
     ListPage,
+    ListPayments,
+    ListPeers,
     Nothing,
     OpenChannel,
     Pay,
@@ -52,6 +56,7 @@ from channeld.api.requests import (
 Q = TypeVar("Q")
 T = TypeVar("T")
 A = TypeVar("A")
+P = TypeVar("P", Page, PeerPage)
 
 # Answers -------------------------------------------------------------------------------------------
 
@@ -121,19 +126,20 @@ class Many(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Paged(Generic[T]):
+class Paged(Generic[T, P]):
     """A list under one name, and where to go on."""
 
     name: str
     kind: type[T]
+    page: type[P]
 
-    def encode(self, result: tuple[list[T], Page]) -> dict[str, Any]:
+    def encode(self, result: tuple[list[T], P]) -> dict[str, Any]:
         items, page = result
         return {self.name: [to_json(item) for item in items], **to_json(page)}
 
-    def decode(self, document: object) -> tuple[list[T], Page]:
+    def decode(self, document: object) -> tuple[list[T], P]:
         items = Many(self.name, self.kind).decode(document)
-        return items, from_json(Page, document, "the answer", lenient=True)
+        return items, from_json(self.page, document, "the answer", lenient=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +175,24 @@ class Endpoint(Generic[Q, A]):
 INFO = Endpoint("GET", "/v1/info", Nothing, lambda c, _: c.info(), One(NodeInfo))
 STOP = Endpoint("POST", "/v1/stop", Nothing, lambda c, _: c.stop(), Done())
 
-PEERS = Endpoint("GET", "/v1/peers", Nothing, lambda c, _: c.peers(), Many("peers", PeerInfo))
+PEERS = Endpoint(
+    "GET",
+    "/v1/peers",
+    ListPeers,
+    lambda c, q: c.peers(q.named, q.after, q.limit),
+    Paged("peers", PeerInfo, PeerPage),
+)
 CONNECT = Endpoint("POST", "/v1/peers", Connect, lambda c, q: c.connect(q.address), One(PeerInfo))
 DISCONNECT = Endpoint(
     "DELETE", "/v1/peers/{node_id}", Disconnect, lambda c, q: c.disconnect(q.node_id), Done(), True
 )
 
 CHANNELS = Endpoint(
-    "GET", "/v1/channels", ListChannels, lambda c, q: c.channels(q.closed), Many("channels", ChannelInfo)
+    "GET",
+    "/v1/channels",
+    ListChannels,
+    lambda c, q: c.channels(q.closed, q.begins, q.before, q.limit),
+    Paged("channels", ChannelInfo, Page),
 )
 CHANNEL = Endpoint(
     "GET",
@@ -220,9 +236,9 @@ CLAIM_CREDIT = Endpoint(
 INVOICES = Endpoint(
     "GET",
     "/v1/invoices",
-    ListPage,
+    ListInvoices,
     lambda c, q: c.invoices(q.before, q.limit),
-    Paged("invoices", InvoiceInfo),
+    Paged("invoices", InvoiceInfo, Page),
 )
 CREATE_INVOICE = Endpoint(
     "POST",
@@ -245,9 +261,9 @@ DECODE_INVOICE = Endpoint(
 PAYMENTS = Endpoint(
     "GET",
     "/v1/payments",
-    ListPage,
-    lambda c, q: c.payments(q.before, q.limit),
-    Paged("payments", PaymentInfo),
+    ListPayments,
+    lambda c, q: c.payments(q.before, q.limit, q.status),
+    Paged("payments", PaymentInfo, Page),
 )
 PAY = Endpoint(
     "POST",
@@ -282,7 +298,7 @@ STREAMS = Endpoint(
     "/v1/streams",
     ListPage,
     lambda c, q: c.streams(q.before, q.limit),
-    Paged("streams", StreamInfo),
+    Paged("streams", StreamInfo, Page),
 )
 STREAM = Endpoint(
     "GET",
@@ -312,10 +328,14 @@ TRADES = Endpoint(
     "/v1/options/trades",
     ListPage,
     lambda c, q: c.trades(q.before, q.limit),
-    Paged("trades", TradeInfo),
+    Paged("trades", TradeInfo, Page),
 )
 POSITIONS = Endpoint(
-    "GET", "/v1/options/positions", Nothing, lambda c, _: c.positions(), Many("positions", PositionInfo)
+    "GET",
+    "/v1/options/positions",
+    ListPage,
+    lambda c, q: c.positions(q.before, q.limit),
+    Paged("positions", PositionInfo, Page),
 )
 SETTLE_OPTIONS = Endpoint(
     "POST",

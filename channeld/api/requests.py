@@ -30,6 +30,8 @@ Hash = Annotated[bytes, Limit(32, 32)]
 StreamId = Annotated[bytes, Limit(STREAM_BYTES, STREAM_BYTES)]
 Amount = Annotated[int, Limit(1, MAX_AMOUNT)]
 Fee = Annotated[int, Limit(0, MAX_AMOUNT)]
+Place = Annotated[int, Limit(0, MAX_SAFE)]
+PageLimit = Annotated[int, Limit(1, 1_000)]
 Name = Annotated[str, Limit(1, 64)]
 """A symbol, an address or an option: each has its own check behind this one."""
 Text = Annotated[str, Limit(1, 4_096)]
@@ -56,10 +58,22 @@ class Disconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPeers:
+    """`named`: with this alias, or a node id that begins so. `after` is the `next_after` of the last page."""
+
+    named: Annotated[str, Limit(0, 128)] = ""
+    after: NodeId | None = None
+    limit: PageLimit = 100
+
+
+@dataclass(frozen=True, slots=True)
 class ListChannels:
-    """`closed`: with those that are closed."""
+    """`closed`: with those that are closed. `begins`: hex digits of the id's beginning."""
 
     closed: bool = False
+    begins: Annotated[str, Limit(0, 64)] = ""
+    before: Place | None = None
+    limit: PageLimit = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +136,25 @@ class CreateInvoice:
 class ListPage:
     """Newest first. `before` is the `next_before` of the last page."""
 
-    before: Annotated[int, Limit(0, MAX_SAFE)] | None = None
-    limit: Annotated[int, Limit(1, 1_000)] = 100
+    before: Place | None = None
+    limit: PageLimit = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ListInvoices:
+    """As ListPage; fewer at once, because the text of each that is open is signed for the answer."""
+
+    before: Place | None = None
+    limit: Annotated[int, Limit(1, 500)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ListPayments:
+    """As ListPage; `status` is pending, succeeded, failed, or empty for all."""
+
+    before: Place | None = None
+    limit: PageLimit = 100
+    status: Annotated[str, Limit(0, 9)] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from channeld.api import requests as asks
 from channeld.api.commands import ChannelInfo, Commands
 from channeld.cli import tables
 from channeld.cli.amounts import choose_asset, read_amount, read_written, to_units
-from channeld.cli.names import find_channel, find_peer
-from channeld.cli.session import Command, Session, pass_session
+from channeld.cli.names import channel_named, peer_named
+from channeld.cli.session import Command, Session, page_options, pass_session
 
 chain_timeout = click.option(
     "--timeout",
@@ -24,14 +24,16 @@ asset_option = click.option("--asset", default="", metavar="SYMBOL", help="If no
 @click.command(cls=Command)
 @click.argument("channel", required=False)
 @click.option("--all", "closed", is_flag=True, help="Closed ones too.")
+@page_options
 @pass_session
-def channels(session: Session, channel: str | None, closed: bool) -> None:
-    """List channels, or show CHANNEL."""
-    found = session.ask(lambda client: client.channels(closed or channel is not None))
-    if channel is None:
-        session.show(api.CHANNELS.answer.encode(found), tables.channels(found))
-    else:
-        _show(session, find_channel(found, channel))
+def channels(session: Session, channel: str | None, closed: bool, limit: int, before: int | None) -> None:
+    """List channels, newest first, or show CHANNEL."""
+    if channel is not None:
+        name = channel
+        _show(session, session.ask(lambda client: channel_named(client, name)))
+        return
+    page = session.ask(lambda client: client.channels(closed, "", before, limit))
+    session.show(api.CHANNELS.answer.encode(page), tables.channels(page[0]))
 
 
 @click.command("open", cls=Command)
@@ -56,7 +58,7 @@ def open_channel(
         written = read_written(amount)
         chosen = choose_asset((await client.info()).assets, written.symbol, asset)
         units = to_units(written.number, chosen.decimals, chosen.symbol)
-        node_id = find_peer(await client.peers(), peer)
+        node_id = await peer_named(client, peer)
         named = f"0x{chosen.address.hex()}"
         return await client.open_channel(node_id, named, units, challenge_period_s, timeout_s)
 
@@ -72,7 +74,7 @@ def deposit(session: Session, channel: str, amount: str, timeout_s: float) -> No
     """Deposit AMOUNT more into CHANNEL, wait until it counts."""
 
     async def add(client: Commands) -> ChannelInfo:
-        found = find_channel(await client.channels(False), channel)
+        found = await channel_named(client, channel)
         units = read_amount(amount, found.symbol, found.decimals)
         return await client.deposit(found.channel_id, units, timeout_s)
 
@@ -92,7 +94,7 @@ def close(session: Session, channel: str, unilateral: bool, timeout_s: float) ->
     """
 
     async def leave(client: Commands) -> ChannelInfo:
-        found = find_channel(await client.channels(False), channel)
+        found = await channel_named(client, channel)
         return await client.close_channel(found.channel_id, unilateral, timeout_s)
 
     _show(session, session.ask(leave, "closing the channel"))

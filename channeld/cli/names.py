@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from channeld.api.commands import ChannelInfo, PeerInfo
+from channeld.api.commands import ChannelInfo, Commands, PeerInfo
 from channeld.core.errors import Rejected
 
 MIN_PREFIX_DIGITS = 3
@@ -20,6 +20,20 @@ def hex_digits(text: str) -> str:
     """Lower-case digits without 0x; empty if it is no hex."""
     digits = text.lower().removeprefix("0x")
     return digits if _HEX.fullmatch(digits) else ""
+
+
+async def channel_named(client: Commands, text: str) -> ChannelInfo:
+    """The daemon's channel whose id begins so; closed ones count if no other does. Raises Rejected."""
+    found, _ = await client.channels(True, hex_digits(text)[:HASH_DIGITS])
+    return find_channel([each for each in found if each.phase != "closed"] or found, text)
+
+
+async def peer_named(client: Commands, text: str) -> bytes:
+    """The node id of one of the daemon's peers, see `find_peer`. Raises Rejected."""
+    found, _ = await client.peers(text.lower().removeprefix("0x") if hex_digits(text) else text)
+    if hex_digits(text):
+        found += (await client.peers(text))[0]  # it may be an alias all the same
+    return find_peer(list(dict.fromkeys(found)), text)
 
 
 def find_channel(channels: Sequence[ChannelInfo], text: str) -> ChannelInfo:

@@ -9,7 +9,7 @@ from channeld.api import endpoints as api
 from channeld.api.commands import Commands
 from channeld.api.http1 import Unreachable
 from channeld.cli import tables
-from channeld.cli.names import find_peer
+from channeld.cli.names import hex_digits, peer_named
 from channeld.cli.session import Command, Session, pass_session
 from channeld.core.errors import OperationalError, Rejected
 
@@ -25,11 +25,14 @@ def info(session: Session) -> None:
 
 
 @click.command(cls=Command)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Most shown.")
+@click.option("--after", metavar="NODE", help="Go on from the next_after of the last page.")
 @pass_session
-def peers(session: Session) -> None:
+def peers(session: Session, limit: int, after: str | None) -> None:
     """List known peers."""
-    found = session.ask(lambda client: client.peers())
-    session.show(api.PEERS.answer.encode(found), tables.peers(found))
+    last = None if after is None else bytes.fromhex(hex_digits(after))
+    page = session.ask(lambda client: client.peers("", last, limit))
+    session.show(api.PEERS.answer.encode(page), tables.peers(page[0]))
 
 
 @click.command(cls=Command)
@@ -51,7 +54,7 @@ def disconnect(session: Session, peer: str) -> None:
     """Let go of a peer. Channels with it stay."""
 
     async def let_go(client: Commands) -> bytes:
-        node_id = find_peer(await client.peers(), peer)
+        node_id = await peer_named(client, peer)
         await client.disconnect(node_id)
         return node_id
 

@@ -7,7 +7,7 @@ from channeld.api import requests as asks
 from channeld.api.commands import Commands, PositionInfo, QuoteInfo
 from channeld.cli import tables
 from channeld.cli.amounts import choose_asset, read_amount, read_size
-from channeld.cli.names import find_channel, find_peer
+from channeld.cli.names import channel_named, peer_named
 from channeld.cli.outcome import TransferFailed
 from channeld.cli.session import Command, Decorated, Session, page_options, pass_session
 from channeld.core.errors import OperationalError, Rejected
@@ -49,7 +49,7 @@ async def _quoted(
 ) -> QuoteInfo:
     size_e8 = read_size(size)
     chosen = choose_asset((await client.info()).assets, asset)
-    node_id = find_peer(await client.peers(), writer)
+    node_id = await peer_named(client, writer)
     return await client.quote_option(name, size_e8, f"0x{chosen.address.hex()}", node_id, timeout_s)
 
 
@@ -105,11 +105,12 @@ def buy(
 
 
 @click.command(cls=Command)
+@page_options
 @pass_session
-def positions(session: Session) -> None:
+def positions(session: Session, limit: int, before: int | None) -> None:
     """List open positions: what they are worth is shown once their price is signed."""
-    found = session.ask(lambda client: client.positions())
-    session.show(api.POSITIONS.answer.encode(found), tables.positions(found, "no open positions"))
+    page = session.ask(lambda client: client.positions(before, limit))
+    session.show(api.POSITIONS.answer.encode(page), tables.positions(page[0], "no open positions"))
 
 
 @click.command(cls=Command)
@@ -131,7 +132,7 @@ def settle(session: Session, channel: str | None, timeout_s: float) -> None:
     async def settling(client: Commands) -> list[PositionInfo]:
         channel_id = None
         if channel is not None:
-            channel_id = find_channel(await client.channels(False), channel).channel_id
+            channel_id = (await channel_named(client, channel)).channel_id
         return await client.settle_options(channel_id, timeout_s)
 
     settled = session.ask(settling, "settling")

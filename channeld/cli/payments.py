@@ -157,14 +157,15 @@ def _pay_one(
 
 @click.command(cls=Command)
 @click.argument("hash", required=False)
+@click.option("--status", type=click.Choice(["pending", "succeeded", "failed"]), help="Only such.")
 @page_options
 @pass_session
-def payments(session: Session, hash: str | None, limit: int, before: int | None) -> None:
+def payments(session: Session, hash: str | None, status: str | None, limit: int, before: int | None) -> None:
     """List payments, newest first, or show the one of HASH."""
     if hash is not None:
         hashlock = read_hash(hash)
         found = session.ask(lambda client: client.payment(hashlock))
         session.show(api.PAYMENT.answer.encode(found), tables.payment(found))
         return
-    page = session.ask(lambda client: client.payments(before, limit))
+    page = session.ask(lambda client: client.payments(before, limit, status or ""))
     session.show(api.PAYMENTS.answer.encode(page), tables.payments(page[0]))

@@ -17,7 +17,7 @@ from channeld.api.failures import Failure, error_of
 from channeld.api.json_forms import dump_json, to_json
 from channeld.api.requests import MAX_PUSHES, PAYMENT_TIMEOUT_S, PushMany
 from channeld.cli.amounts import choose_asset, from_units, read_written, shown, to_units
-from channeld.cli.names import clean, find_peer, hex_digits, short, short_node
+from channeld.cli.names import clean, hex_digits, peer_named, short, short_node
 from channeld.cli.outcome import TransferFailed
 from channeld.cli.session import Command, Session, page_options, pass_session
 from channeld.cli.tables import facts, listing, when
@@ -80,7 +80,7 @@ def push(
         units = to_units(written.number, chosen.decimals, chosen.symbol)
         if not units:
             raise Rejected("expected an amount above 0")
-        node_id = find_peer(await client.peers(), peer)
+        node_id = await peer_named(client, peer)
         address = f"0x{chosen.address.hex()}"
         if count == 1:
             return await client.push(node_id, address, stream, [units], timeout_s)

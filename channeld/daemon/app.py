@@ -42,6 +42,7 @@ from channeld.daemon.gossip import Gossip
 from channeld.daemon.history import PaymentsMade
 from channeld.daemon.housekeeping import Housekeeping
 from channeld.daemon.invoicing import Invoicing
+from channeld.daemon.listing import ChannelPages
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import PROTOCOL, Peering
 from channeld.daemon.pushing import PushDesk, StreamTotals
@@ -295,6 +296,7 @@ class _Builder:
             pushes=pushes,
             catalogue=catalogue,
             census=Census(tables),
+            pages=ChannelPages(tables),
             stopping=asyncio.Event(),
         )
         return daemon, submitter

@@ -15,6 +15,7 @@ from channeld.api.commands import (
     Page,
     PaymentInfo,
     PeerInfo,
+    PeerPage,
     PositionInfo,
     QuoteInfo,
     TradeInfo,
@@ -27,13 +28,14 @@ from channeld.core.errors import OperationalError, Rejected
 from channeld.core.events import CloseRequested, SettlementRequested
 from channeld.core.identity import ETH
 from channeld.core.payoff import most
-from channeld.core.records import Dispute, OptionLeg, Payment, Trade
+from channeld.core.records import Dispute, OptionLeg, Trade
 from channeld.daemon.census import Census, holdings
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
 from channeld.daemon.funding import Funding
-from channeld.daemon.history import LONGEST_INVOICE_S, page_of
+from channeld.daemon.history import LONGEST_INVOICE_S, page_of, payments_page
 from channeld.daemon.invoicing import Invoicing
+from channeld.daemon.listing import ChannelPages, peer_page
 from channeld.daemon.paying import Payer
 from channeld.daemon.peering import KnownPeer, Peering
 from channeld.daemon.push_commands import PushCommands
@@ -74,6 +76,7 @@ class Daemon(PushCommands):
     waiters: Waiters
     catalogue: Catalogue
     census: Census
+    pages: ChannelPages
     stopping: asyncio.Event
     listen_port: int = 0
     api_url: str = ""
@@ -106,9 +109,11 @@ class Daemon(PushCommands):
             assets=assets,
         )
 
-    async def peers(self) -> list[PeerInfo]:
-        ids = dict.fromkeys([*self.peering.known, *self.peering.connected()])
-        return [self._peer_info(node_id) for node_id in ids]
+    async def peers(
+        self, named: str = "", after: bytes | None = None, limit: int = 100
+    ) -> tuple[list[PeerInfo], PeerPage]:
+        ids = {*self.peering.known, *self.peering.connected()}
+        return peer_page(ids, self.peering.alias_of, self._peer_info, named, after, limit)
 
     def _peer_info(self, node_id: bytes) -> PeerInfo:
         known = self.peering.known.get(node_id)
@@ -150,8 +155,10 @@ class Daemon(PushCommands):
 
     # --- channels -----------------------------------------------------------------------------------
 
-    async def channels(self, closed: bool) -> list[ChannelInfo]:
-        return [self._view(c) for c in self._tables.channels() if closed or c.phase is not Phase.CLOSED]
+    async def channels(
+        self, closed: bool, begins: str = "", before: int | None = None, limit: int = 100
+    ) -> tuple[list[ChannelInfo], Page]:
+        return self.pages.page(self._view, closed, begins, before, limit)
 
     async def channel(self, channel_id: bytes) -> ChannelInfo:
         return self._view(self._channel(channel_id))
@@ -290,8 +297,10 @@ class Daemon(PushCommands):
         outcome = await self.payer.pay(fields, value, max_fee, timeout_s, channel_id)
         return payment_info(outcome.payment, self.catalogue, outcome.attempts, outcome.hops)
 
-    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
-        rows, page = page_of(self.engine.journal, "payment", Payment, before, limit)
+    async def payments(
+        self, before: int | None, limit: int, status: str = ""
+    ) -> tuple[list[PaymentInfo], Page]:
+        rows, page = payments_page(self.engine.journal, before, limit, status)
         return [payment_info(payment, self.catalogue, 1, 0) for payment in rows], page
 
     async def payment(self, hashlock: bytes) -> PaymentInfo:
@@ -345,20 +354,20 @@ class Daemon(PushCommands):
         rows, page = page_of(self.engine.journal, "trade", Trade, before, limit)
         return [trade_info(trade, self.catalogue, self.feeds) for trade in rows], page
 
-    async def positions(self) -> list[PositionInfo]:
-        found: list[PositionInfo] = []
-        for channel_id in self._tables.with_claims:
-            channel = self._channel(channel_id)
-            if channel.phase is not Phase.CLOSED:
-                alias = self.peering.alias_of(channel.peer)
-                found += positions_of(channel, self._tables, self.catalogue, self.feeds, alias)
-        return found
+    async def positions(self, before: int | None = None, limit: int = 100) -> tuple[list[PositionInfo], Page]:
+        return self.pages.positions(self._positions, before, limit)
+
+    def _positions(self, channel: Channel) -> list[PositionInfo]:
+        alias = self.peering.alias_of(channel.peer)
+        return positions_of(channel, self._tables, self.catalogue, self.feeds, alias)
 
     async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
         expired = [
             position
-            for position in await self.positions()
-            if position.price_e8 is not None and channel_id in (None, position.channel_id)
+            for each in list(self._tables.with_claims)
+            if channel_id in (None, each) and self._channel(each).phase is not Phase.CLOSED
+            for position in self._positions(self._channel(each))
+            if position.price_e8 is not None
         ]
         if not expired:
             raise Rejected("no option here has expired with a signed price")

@@ -1,6 +1,6 @@
 """What was: live records and archived ones, newest first, a page at a time; what must not happen twice."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
 from typing import TypeVar
 
 from channeld.adapters.journal.records import Journal
@@ -10,6 +10,9 @@ from channeld.core.records import Forward, Invoice, Payment, PaymentStatus, Stre
 from channeld.wire.records import decode_record
 
 MAX_PAGE = 1_000
+
+MAX_LOOKED_AT = 2_000
+"""Records that a page looks at in vain: 15 ms."""
 
 PAID = "payment_paid"
 """Kind: the hashes of payments that succeeded and were pruned, with when they began."""
@@ -35,22 +38,58 @@ class PaymentsMade(Container[bytes]):
 
 
 def page_of(
-    journal: Journal, kind: str, record: type[T], before: int | None, limit: int
+    journal: Journal,
+    kind: str,
+    record: type[T],
+    before: int | None,
+    limit: int,
+    fits: Callable[[T], bool] | None = None,
 ) -> tuple[list[T], Page]:
-    """A page of archived records, preceded on the first page by the live ones.
+    """Records that are still open, newest first, then those that are history; with `fits`, only such.
 
-    `before` is where the last page ended (None: from the newest). The cost does not depend on the
-    length of the history.
+    `before` is where the last page ended (None: from the newest). The cost does not depend on the length
+    of the history: a page for which too many records were looked at in vain is short, and the next one
+    goes on there.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise Rejected(f"expected a limit of 1 to {MAX_PAGE}, got {limit}")
     rows: list[T] = []
-    if before is None:
-        for row in journal.page(kind, None, limit):
-            rows.append(typed(kind, row.value, record))
-    past = journal.page(f"{kind}_done", before, limit)
-    rows += [typed(kind, row.value, record) for row in past]
-    return rows, Page(past[-1].sequence if len(past) == limit else None)
+    place: int | None = None
+    for looked_at, (here, value) in enumerate(_newest_first(journal, kind, before, limit)):
+        if len(rows) == limit or looked_at == MAX_LOOKED_AT:
+            return rows, Page(place)
+        place = here
+        found = typed(kind, value, record)
+        if fits is None or fits(found):
+            rows.append(found)
+    return rows, Page(None)
+
+
+def payments_page(
+    journal: Journal, before: int | None, limit: int, status: str
+) -> tuple[list[Payment], Page]:
+    """A page of payments, of all or of one status. Raises Rejected for a status that there is not."""
+    if not status:
+        return page_of(journal, "payment", Payment, before, limit)
+    known = {each.name.lower(): each for each in PaymentStatus}
+    if status not in known:
+        raise Rejected(f"expected a status of {', '.join(known)}, got {status!r}")
+    wanted = known[status]
+    return page_of(journal, "payment", Payment, before, limit, lambda payment: payment.status is wanted)
+
+
+def _newest_first(journal: Journal, kind: str, before: int | None, limit: int) -> Iterator[tuple[int, bytes]]:
+    """(place, value) of all records: open ones have odd places, those of history even ones."""
+    steps = min(limit + 1, MAX_PAGE)
+    open_ones = before is None or before % 2 == 1
+    for table, odd in ((kind, 1), (f"{kind}_done", 0)) if open_ones else ((f"{kind}_done", 0),):
+        below = before // 2 if before is not None and before % 2 == odd else None
+        while rows := journal.page(table, below, steps):
+            for row in rows:
+                yield 2 * row.sequence + odd, row.value
+            if len(rows) < steps:
+                break
+            below = rows[-1].sequence
 
 
 def typed(kind: str, value: bytes, record: type[T]) -> T:

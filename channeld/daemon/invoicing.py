@@ -77,7 +77,11 @@ class Invoicing:
     def page(self, before: int | None, limit: int) -> tuple[list[InvoiceInfo], Page]:
         """Newest first; see `channeld.daemon.history`."""
         rows, page = page_of(self._engine.journal, "invoice", Invoice, before, limit)
-        return [self._info(invoice) for invoice in rows], page
+        now_s = self._engine.tables.now_s
+        return [
+            invoice_info(invoice, self._catalogue, now_s, "" if invoice.archived else self._text(invoice))
+            for invoice in rows
+        ], page
 
     def show(self, hashlock: bytes) -> InvoiceInfo:
         """One invoice, live or history. Raises Rejected."""

@@ -1,6 +1,11 @@
 """Who and what the scripted node knows: three people, two assets, ids that depend on nothing but names."""
 
 import hashlib
+from typing import TypeVar
+
+from channeld.api.commands import Page
+
+T = TypeVar("T")
 
 ETH = bytes(20)
 TEST = b"\x7e" * 20
@@ -20,3 +25,10 @@ def named(asset: str) -> str:
 
 def digest(*parts: object) -> bytes:
     return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def page_of(items: list[T], before: int | None, limit: int) -> tuple[list[T], Page]:
+    """Newest first; a place is the number of older items."""
+    end = len(items) if before is None else min(before, len(items))
+    start = max(end - limit, 0)
+    return items[start:end][::-1], Page(start or None)

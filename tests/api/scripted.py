@@ -5,7 +5,6 @@ It knows two peers, bob (connected) and carol (through bob). What it is told to 
 
 import asyncio
 from dataclasses import replace
-from typing import TypeVar
 
 from channeld.api.commands import (
     AssetInfo,
@@ -17,18 +16,15 @@ from channeld.api.commands import (
     Page,
     PaymentInfo,
     PeerInfo,
-    PositionInfo,
-    QuoteInfo,
-    TradeInfo,
+    PeerPage,
 )
 from channeld.core.errors import OperationalError, Rejected
-from tests.api.cast import ADDRESSES, ALICE, BOB, CAROL, DECIMALS, T0_S, digest, named
+from tests.api.cast import ADDRESSES, ALICE, BOB, CAROL, DECIMALS, T0_S, digest, named, page_of
+from tests.api.scripted_options import ScriptedOptions
 from tests.api.scripted_pushes import ScriptedPushes
 
-T = TypeVar("T")
 
-
-class ScriptedNode(ScriptedPushes):
+class ScriptedNode(ScriptedOptions, ScriptedPushes):
     """Implements Commands. Alice's view."""
 
     def __init__(self) -> None:
@@ -46,9 +42,7 @@ class ScriptedNode(ScriptedPushes):
         self._channels: dict[bytes, ChannelInfo] = {}
         self._invoices: dict[bytes, InvoiceInfo] = {}
         self._payments: dict[bytes, PaymentInfo] = {}
-        self.quotes: dict[bytes, QuoteInfo] = {}
-        self._trades: list[TradeInfo] = []
-        self._positions: list[PositionInfo] = []
+        super().__init__()
 
     def _peer(self, node_id: bytes, alias: str, connected: bool) -> PeerInfo:
         return PeerInfo(node_id, node_id[-20:], alias, connected, "ws://127.0.0.1:9740/", 0)
@@ -79,16 +73,25 @@ class ScriptedNode(ScriptedPushes):
             clock_trusted=True,
             listen_port=9740,
             peers=connected,
-            channels=len(await self.channels(False)),
+            channels=len((await self.channels(False))[0]),
             assets=assets,
         )
 
     def _in_channels(self, symbol: str) -> int:
         return sum(c.ours for c in self._channels.values() if c.symbol == symbol and c.phase != "closed")
 
-    async def peers(self) -> list[PeerInfo]:
+    async def peers(
+        self, named: str = "", after: bytes | None = None, limit: int = 100
+    ) -> tuple[list[PeerInfo], PeerPage]:
         self._check()
-        return list(self._peers.values())
+        fits = [
+            peer
+            for peer in self._peers.values()
+            if named in ("", peer.alias) or peer.node_id.hex().startswith(named)
+        ]
+        first = 0 if after is None else 1 + [peer.node_id for peer in fits].index(after)
+        more = len(fits) > first + limit
+        return fits[first : first + limit], PeerPage(fits[first + limit - 1].node_id if more else None)
 
     async def connect(self, address: str) -> PeerInfo:
         self._check()
@@ -109,9 +112,16 @@ class ScriptedNode(ScriptedPushes):
 
     # channels
 
-    async def channels(self, closed: bool) -> list[ChannelInfo]:
+    async def channels(
+        self, closed: bool, begins: str = "", before: int | None = None, limit: int = 100
+    ) -> tuple[list[ChannelInfo], Page]:
         self._check()
-        return [channel for channel in self._channels.values() if closed or channel.phase != "closed"]
+        channels = [
+            channel
+            for channel in self._channels.values()
+            if (closed or channel.phase != "closed") and channel.channel_id.hex().startswith(begins)
+        ]
+        return page_of(channels, before, limit)
 
     async def channel(self, channel_id: bytes) -> ChannelInfo:
         self._check()
@@ -176,6 +186,8 @@ class ScriptedNode(ScriptedPushes):
 
     async def close_channel(self, channel_id: bytes, unilateral: bool, timeout_s: float) -> ChannelInfo:
         channel = await self.channel(channel_id)
+        if channel.phase == "closed":
+            raise Rejected(f"channel 0x{channel_id.hex()} is closed already")
         phase, note = ("disputed", "settles after the window") if unilateral else ("closed", "")
         if not unilateral:
             self._purse[channel.symbol] += channel.ours
@@ -297,104 +309,15 @@ class ScriptedNode(ScriptedPushes):
         self._payments[asked.hashlock] = payment
         return payment
 
-    async def payments(self, before: int | None, limit: int) -> tuple[list[PaymentInfo], Page]:
+    async def payments(
+        self, before: int | None, limit: int, status: str = ""
+    ) -> tuple[list[PaymentInfo], Page]:
         self._check()
-        return page_of(list(self._payments.values()), before, limit)
+        fits = [payment for payment in self._payments.values() if status in ("", payment.status)]
+        return page_of(fits, before, limit)
 
     async def payment(self, hashlock: bytes) -> PaymentInfo:
         self._check()
         if hashlock not in self._payments:
             raise Rejected(f"no payment 0x{hashlock.hex()}")
         return self._payments[hashlock]
-
-    # options
-
-    async def quote_option(
-        self, name: str, size_e8: int, asset: str, writer: bytes, timeout_s: float
-    ) -> QuoteInfo:
-        self._check()
-        asset = named(asset)
-        if writer not in (BOB, CAROL):
-            raise OperationalError("no answer from the writer; ask another one")
-        quote = QuoteInfo(
-            quote_id=digest("quote", len(self.quotes))[:16],
-            writer=writer,
-            name=name,
-            size_e8=size_e8,
-            asset=ADDRESSES[asset],
-            symbol=asset,
-            decimals=DECIMALS[asset],
-            premium=size_e8 // 10,
-            fee=size_e8 // 1_000,
-            collateral=size_e8,
-            hops=1 if writer == BOB else 2,
-            accept_by_s=T0_S + 10,
-        )
-        self.quotes[quote.quote_id] = quote
-        return quote
-
-    async def buy_option(self, quote_id: bytes, max_premium: int | None, timeout_s: float) -> TradeInfo:
-        """A size of 13 contracts fails for good."""
-        self._check()
-        quote = self.quotes.get(quote_id)
-        if quote is None:
-            raise Rejected(f"no quote 0x{quote_id.hex()}; ask for one first")
-        if max_premium is not None and quote.premium > max_premium:
-            raise Rejected(f"the premium is {quote.premium}, above the limit of {max_premium}")
-        lost = quote.size_e8 == 13 * 10**8
-        trade = TradeInfo(
-            hashlock=digest("trade", quote_id),
-            name=quote.name,
-            role="buyer",
-            size_e8=quote.size_e8,
-            symbol=quote.symbol,
-            decimals=quote.decimals,
-            premium=quote.premium,
-            fee=quote.fee,
-            status="failed" if lost else "bound",
-            failure="the writer did not answer in time" if lost else "",
-        )
-        self._trades.append(trade)
-        if not lost:
-            self._positions.append(self._position(quote))
-        return trade
-
-    def _position(self, quote: QuoteInfo) -> PositionInfo:
-        return PositionInfo(
-            channel_id=digest("channel", 0),
-            peer=BOB,
-            peer_alias="bob",
-            claim_id=len(self._positions),
-            name=quote.name,
-            side="long",
-            size_e8=quote.size_e8,
-            symbol=quote.symbol,
-            decimals=quote.decimals,
-            locked=quote.collateral,
-            expires_s=T0_S,
-            pending=False,
-            price_e8=3_500 * 10**8,
-            value=quote.collateral // 2,
-        )
-
-    async def trades(self, before: int | None, limit: int) -> tuple[list[TradeInfo], Page]:
-        self._check()
-        return page_of(self._trades, before, limit)
-
-    async def positions(self) -> list[PositionInfo]:
-        self._check()
-        return list(self._positions)
-
-    async def settle_options(self, channel_id: bytes | None, timeout_s: float) -> list[PositionInfo]:
-        settled = [p for p in self._positions if channel_id in (None, p.channel_id)]
-        if not settled:
-            raise Rejected("no option here has expired with a signed price")
-        self._positions = [p for p in self._positions if p not in settled]
-        return settled
-
-
-def page_of(items: list[T], before: int | None, limit: int) -> tuple[list[T], Page]:
-    """Newest first; a place is the number of older items."""
-    end = len(items) if before is None else min(before, len(items))
-    start = max(end - limit, 0)
-    return items[start:end][::-1], Page(start or None)

@@ -21,16 +21,16 @@ async def test_alice_looks_around(client: ApiClient, node: ScriptedNode) -> None
     assert info == await node.info()
     assert info.node_id == ALICE
     assert info.assets[0].on_chain == 10 * 10**18  # beyond the doubles of other JSON readers
-    assert [peer.alias for peer in await client.peers()] == ["bob", "carol"]
+    assert [peer.alias for peer in (await client.peers())[0]] == ["bob", "carol"]
 
 
 async def test_alice_connects_to_dave_and_leaves_him(client: ApiClient) -> None:
     dave = b"\x02" + b"\xda" * 32
     connected = await client.connect(f"{dave.hex()}@dave.example:9740")
     assert connected.node_id == dave
-    assert connected in await client.peers()
+    assert connected in (await client.peers())[0]
     await client.disconnect(dave)
-    assert connected not in await client.peers()
+    assert connected not in (await client.peers())[0]
     with pytest.raises(Rejected, match="no peer"):
         await client.disconnect(dave)
 
@@ -46,11 +46,11 @@ async def test_a_channel_is_opened_filled_and_closed(client: ApiClient) -> None:
     filled = await client.deposit(opened.channel_id, 1, 60.0)
     assert filled.ours == 5 * FINNEY + 1
     assert await client.channel(opened.channel_id) == filled
-    assert await client.channels(False) == [filled]
+    assert (await client.channels(False))[0] == [filled]
     closed = await client.close_channel(opened.channel_id, False, 60.0)
     assert closed.phase == "closed"
-    assert await client.channels(False) == []
-    assert await client.channels(True) == [closed]
+    assert (await client.channels(False))[0] == []
+    assert (await client.channels(True))[0] == [closed]
 
 
 async def test_a_channel_is_left_alone(client: ApiClient) -> None:
@@ -97,6 +97,31 @@ async def test_a_failed_payment_is_an_answer_not_an_error(client: ApiClient) -> 
     assert (paid.status, paid.preimage, paid.failure) == ("failed", b"", "no route with enough money")
 
 
+async def test_every_list_comes_in_pages(client: ApiClient) -> None:
+    """Whatever is listed, and however it is narrowed down, each thing is on one page."""
+    made = [(await client.open_channel(BOB, "ETH", n, None, 60.0)).channel_id for n in range(1, 6)]
+    seen, before = [], None
+    while True:
+        items, page = await client.channels(True, "", before, 2)
+        assert len(items) <= 2
+        seen += [item.channel_id for item in items]
+        if (before := page.next_before) is None:
+            break
+    assert seen == made[::-1]
+    found, _ = await client.channels(True, made[3].hex()[:20])
+    assert [item.channel_id for item in found] == [made[3]]
+    (first,), on = await client.peers("", None, 1)
+    assert on.next_after == first.node_id
+    (second,), end = await client.peers("", on.next_after, 1)
+    assert {first.alias, second.alias} == {"bob", "carol"} and end.next_after is None
+    assert [peer.alias for peer in (await client.peers("carol"))[0]] == ["carol"]
+    for description in ("unpayable", "fine"):
+        (invoice,) = await client.create_invoice("ETH", 1, description, None, 1)
+        await client.pay(invoice.text, None, None, 5.0)
+    assert [p.status for p in (await client.payments(None, 10, "failed"))[0]] == ["failed"]
+    assert len((await client.payments(None, 10))[0]) == 2
+
+
 async def test_pages_lead_from_the_newest_to_the_oldest(client: ApiClient) -> None:
     made = await client.create_invoice("ETH", 1, "", None, 7)
     seen, before = [], None
@@ -118,7 +143,7 @@ async def test_an_option_is_quoted_bought_and_settled(client: ApiClient) -> None
     trade = await client.buy_option(quote.quote_id, quote.premium, 5.0)
     assert (trade.status, trade.premium) == ("bound", quote.premium)
     assert (await client.trades(None, 5))[0] == [trade]
-    (position,) = await client.positions()
+    (position,), _ = await client.positions()
     assert (position.price_e8, position.value) == (3_500 * 10**8, quote.collateral // 2)
     assert await client.settle_options(None, 5.0) == [position]
     with pytest.raises(Rejected, match="no option here"):

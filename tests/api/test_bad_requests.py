@@ -184,7 +184,7 @@ async def test_a_name_that_others_could_point_at_us_is_refused(
         ),
         ("POST", "/v1/options/buy", {"quote_id": "0x"}, None),
         # queries
-        ("GET", "/v1/invoices?limit=0", None, "limit: expected 1 to 1000, got the number 0"),
+        ("GET", "/v1/invoices?limit=0", None, "limit: expected 1 to 500, got the number 0"),
         ("GET", "/v1/invoices?limit=ten", None, "limit: expected a whole number, got the text 'ten'"),
         ("GET", "/v1/invoices?limit=5&limit=6", None, "limit: expected once in the query, got it twice"),
         ("GET", "/v1/invoices?before=-1", None, None),

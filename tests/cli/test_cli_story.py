@@ -56,6 +56,8 @@ def test_a_channel_lives_by_the_beginning_of_its_id(alice: Channeld) -> None:
     assert alice("channels").out == "no channels; see `channeld open`\n"
     assert "closed" in alice("channels", "--all").out
     assert "closed" in alice("channels", prefix).out
+    again = alice("close", prefix)
+    assert (again.code, again.error) == (1, f"error: channel {made['channel_id']} is closed already")
 
 
 def test_a_channel_is_left_alone(alice: Channeld) -> None:
@@ -317,7 +319,7 @@ def test_amounts_need_their_asset(alice: Channeld) -> None:
 def test_json_and_the_directory_may_stand_anywhere(command: Channeld, daemon: Daemon) -> None:
     here = ["--data-dir", str(daemon.directory)]
     expected = command(*here, "--json", "option", "positions").out
-    assert json.loads(expected) == {"positions": []}
+    assert json.loads(expected) == {"positions": [], "next_before": None}
     assert command(*here, "option", "--json", "positions").out == expected
     assert command("option", *here, "positions", "--json").out == expected
     assert command("option", "positions", *here, "--json").out == expected
@@ -359,8 +361,9 @@ def test_every_document_is_that_of_the_api(alice: Channeld, node: ScriptedNode) 
     channel = opened(alice)
     invoice = invoiced(alice)
     paid = alice("pay", invoice["text"], "--json").document
-    assert alice("channels", "--json").document == {"channels": [channel]}
+    assert alice("channels", "--json").document == {"channels": [channel], "next_before": None}
     assert alice("payments", "--json").document == {"payments": [paid], "next_before": None}
+    assert alice("payments", "--status", "failed", "--json").document["payments"] == []
     assert alice("payments", paid["hashlock"], "--json").document == paid
     quote = alice("option", "quote", PUT, "1", "--writer", "bob", "--asset", "ETH", "--json").document
     assert quote == to_json(node.quotes[bytes.fromhex(quote["quote_id"][2:])])

@@ -119,7 +119,7 @@ def buys(buyer: str, writer: str) -> Act:
         async def everywhere() -> bool:
             counts = []
             for name in NAMES:
-                held = [p for p in await life[name].positions() if f"-{strike_usd}-" in p.name]
+                held = [p for p in (await life[name].positions())[0] if f"-{strike_usd}-" in p.name]
                 counts.append(len(held))
             return counts == [1, 2, 1]
 
@@ -136,7 +136,7 @@ def everything_expires() -> Act:
         await life.net.price(life.far_s, SETTLED_AT_USD)
 
         async def gone() -> bool:
-            return not any([await life[name].positions() for name in NAMES])
+            return not any([(await life[name].positions())[0] for name in NAMES])
 
         await until(gone)
         while life.open_interest:
@@ -167,7 +167,7 @@ def settles(buyer: str, writer: str) -> Act:
         await life.net.price(expiry_s, SETTLED_AT_USD)
 
         async def gone() -> bool:
-            held = [p for name in NAMES for p in await life[name].positions()]
+            held = [p for name in NAMES for p in (await life[name].positions())[0]]
             return all(position.expires_s != expiry_s for position in held)
 
         await until(gone)
@@ -198,7 +198,8 @@ def deposits(name: str, other: str) -> Act:
 
 async def between(life: Life, name: str, other: str) -> list[ChannelInfo]:
     """The channels that they have or had."""
-    return [info for info in await life[name].channels(closed=True) if info.peer == life.node_id(other)]
+    found, _ = await life[name].channels(closed=True)
+    return [info for info in found if info.peer == life.node_id(other)]
 
 
 def opens(name: str, other: str) -> Act:

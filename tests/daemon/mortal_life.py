@@ -121,7 +121,7 @@ class Life:
         """Every unit is where the acts have put it, on chain or in a channel."""
         found = {}
         for name in NAMES:
-            inside = sum(info.ours for info in await self[name].channels(closed=False))
+            inside = sum(info.ours for info in (await self[name].channels(closed=False))[0])
             found[name] = await self.net.dollars(name) + inside - PURSE
         if found != self.earned:
             raise AssertionError(f"{found} instead of {self.earned}: {self.story()}\n{await self.ledger()}")
@@ -157,7 +157,7 @@ class Life:
     async def _is_settled(self) -> bool:
         views: dict[bytes, list[ChannelInfo]] = {}
         for name in NAMES:
-            for info in await self[name].channels(closed=False):
+            for info in (await self[name].channels(closed=False))[0]:
                 views.setdefault(info.channel_id, []).append(info)
                 if name != self.mortal and not is_quiet(self.net.state(name, info.channel_id)):
                     return False

@@ -41,16 +41,16 @@ async def test_alice_buys_a_call_from_carol_through_bob_and_it_settles_without_a
         assert (trade.status, trade.failure) == ("bound", "")
         for name, sides in (("alice", ["long"]), ("bob", ["long", "short"]), ("carol", ["short"])):
             await eventually(lambda name=name: not any_pending(net[name]))
-            assert sorted(p.side for p in await net[name].positions()) == sides
+            assert sorted(p.side for p in (await net[name].positions())[0]) == sides
         transactions = net.chain.chain.head.number
         net.advance(3_601)
         await net.price(expiry_s, 4_321)
         for name in ("alice", "bob", "carol"):
             await eventually(lambda name=name: not positions(net[name]), 20.0)
         assert net.chain.chain.head.number == transactions + 1
-        (at_alice,) = await net["alice"].channels(closed=False)
+        (at_alice,), _ = await net["alice"].channels(closed=False)
         assert at_alice.ours == 5_000 * USD - quote.premium - quote.fee + 321 * USD
-        (at_carol,) = await net["carol"].channels(closed=False)
+        (at_carol,), _ = await net["carol"].channels(closed=False)
         assert at_carol.ours == 5_000 * USD + quote.premium - 321 * USD
 
 

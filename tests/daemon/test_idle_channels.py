@@ -108,7 +108,7 @@ async def test_bob_does_his_work_and_nobody_who_sleeps_is_woken(tmp_path):
         for name in names:
             await eventually(lambda name=name: len(net[name].peering._gossip.known()) == every)
         bob = net["bob"]
-        assert len(await bob.channels(closed=False)) == SLEEPERS + 2
+        assert len((await bob.channels(closed=False))[0]) == SLEEPERS + 2
         assert (await bob.info()).channels == SLEEPERS + 2
         sleepers = Sleepers(net, asleep)
 
@@ -134,7 +134,7 @@ async def test_bob_does_his_work_and_nobody_who_sleeps_is_woken(tmp_path):
         assert (await net["alice"].buy_option(quote.quote_id, None, 10.0)).status == "bound"
         for channel_id in (ab, bc):
             await eventually(lambda it=channel_id: is_quiet(net.state("bob", it)))
-        assert len(await bob.positions()) == 2
+        assert len((await bob.positions())[0]) == 2
         net.reach(expiry_s + 1)
         await net.price(expiry_s, 4_500)
         for channel_id in (ab, bc):

@@ -119,7 +119,7 @@ class Town:
 
     async def quiet(self) -> bool:
         """Whether nothing is under way anywhere."""
-        channels = [info for name in NAMES for info in await self[name].channels(closed=False)]
+        channels = [info for name in NAMES for info in (await self[name].channels(closed=False))[0]]
         return len(channels) == 4 and all(info.online and info.open_claims == 0 for info in channels)
 
 
@@ -191,7 +191,7 @@ async def assert_equal_books(town: Town) -> int:
     assert succeeded.keys() >= {hashlock for _, _, hashlock in town.paid}
     earned["bob"] += fees
     for name in NAMES:
-        inside = sum(info.ours for info in await town[name].channels(closed=False))
+        inside = sum(info.ours for info in (await town[name].channels(closed=False))[0])
         assert await town.net.dollars(name) + inside == PURSE + earned[name], name
     return fees
 

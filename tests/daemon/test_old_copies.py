@@ -143,7 +143,7 @@ async def test_bob_who_has_lost_data_never_challenges(tmp_path):
         await net.connect("alice", "bob")
         await eventually(lambda: net.state("bob", ab).phase is Phase.RECOVERED)
         assert_same_books(net, "alice", "bob", ab)
-        (shown,) = await net["bob"].channels(False)
+        (shown,), _ = await net["bob"].channels(False)
         assert shown.note == (
             "data was lost here; 1 open claims are decided on chain only: waiting for the peer to leave alone"
         )

@@ -148,8 +148,8 @@ async def assert_right(made: Town) -> None:
         assert payment.status == "succeeded"
         assert (await net["carol"].invoice(hashlock)).status == "paid"
         fees += payment.fee
-    (alice,) = await net["alice"].channels(closed=False)
-    (carol,) = await net["carol"].channels(closed=False)
+    (alice,), _ = await net["alice"].channels(closed=False)
+    (carol,), _ = await net["carol"].channels(closed=False)
     assert alice.ours == STAKE - len(made.paid) * (USD // 100) - fees
     assert carol.ours == STAKE + len(made.paid) * (USD // 100)
     assert made.witness.signatures and made.witness.contradictions == []
