@@ -190,8 +190,8 @@ async def _keep_going(
     async def worker(channel_id: bytes | None) -> None:
         for text in waiting:
             start_s = time.perf_counter()
-            if start_s > end_s:
-                return
+            if start_s > end_s and len(latencies) > 1:
+                return  # quantiles need two
             await pay(text, channel_id)
             latencies.append(time.perf_counter() - start_s)
 
