@@ -102,8 +102,8 @@ class Actor:
         self._waiters = waiters
         self.on_pushes: Callable[[AnswerPushes], None] = lambda answer: None
         """Told what became of pushes that somebody here asked for."""
-        self.on_stream: Callable[[bytes], None] = lambda key: None
-        """Told the key of each stream whose totals have grown."""
+        self.on_news: Callable[[str, bytes], None] = lambda topic, key: None
+        """Told the table and key of each record of which the core says that it has changed."""
         self._closing: set[asyncio.Task[None]] = set()
         # Channels whose policy is out; what it says is fixed until the next start.
         self._announced: set[bytes] = set()
@@ -148,8 +148,7 @@ class Actor:
     def _notify(self, topic: str, key: bytes) -> None:
         if topic == "channel" and key not in self._announced:
             self._announce(key)
-        elif topic == "stream":
-            self.on_stream(key)
+        self.on_news(topic, key)
         self._waiters.notify(topic, key)
 
     def _announce(self, channel_id: bytes) -> None:

@@ -270,7 +270,7 @@ class _Builder:
         actor = Actor(self._journal, tables, signer, domain, peering, gossip, submitter, waiters)
         acting.append(actor.act)
         pushes = PushDesk(engine)
-        actor.on_pushes, actor.on_stream = pushes.answered, pushes.grown
+        actor.on_pushes, actor.on_news = pushes.answered, pushes.heard
         scanner = Scanner(
             self._rpc,
             adjudicator,

@@ -134,18 +134,18 @@ class PushDesk:
 
         Raises Rejected, nothing done, if no push can be made in the channel now.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         order = Order(tuple([Push(stream, amount) for amount in amounts]), done)
+        while len((lane := self._lane(channel_id)).line) >= MAX_IN_LINE:
+            await _room_in(lane, timeout_s)
+        lane.line.extend([(order, place) for place in range(len(order.pushes))])
+        self._soon(lane)
+        timer = loop.call_later(timeout_s, _give_up, done)  # a tenth of what asyncio.timeout costs
         try:
-            async with asyncio.timeout(timeout_s):
-                while len((lane := self._lane(channel_id)).line) >= MAX_IN_LINE:
-                    lane.room.clear()
-                    await lane.room.wait()
-                lane.line.extend((order, place) for place in range(len(order.pushes)))
-                self._soon(lane)
-                await done
-        except TimeoutError:
-            pass
+            await done
+        finally:
+            timer.cancel()
         if len(order.dropped) == len(order.pushes):
             raise Rejected(order.why)
         return order
@@ -161,10 +161,13 @@ class PushDesk:
         pushes = [order.pushes[place] for order, place in (*lane.handed, *lane.line)]
         return [push.amount for push in pushes if push.stream == stream]
 
-    def grown(self, key: bytes) -> None:
-        """The totals of a stream have grown, durably."""
-        for follower in self._followers:
-            follower.grown(key)
+    def heard(self, topic: str, key: bytes) -> None:
+        """A stream has grown, or something has become of a channel, durably."""
+        if topic == "stream":
+            for follower in self._followers:
+                follower.grown(key)
+        elif topic == "channel" and (lane := self._lanes.get(key)) is not None and lane.line:
+            self._soon(lane)
 
     @contextmanager
     def following(self) -> Iterator[Follower]:
@@ -249,11 +252,33 @@ class PushDesk:
         return ""
 
     def _room(self, channel_id: bytes) -> int:
-        """How many more pushes the core lets wait; for a channel that it does not know, one to say so."""
+        """How many pushes the core shall be asked for now: none while the peer has some of ours to answer.
+
+        So most are signed in the turn in which they are asked for, and need not be stored as waiting before.
+        Where none can be made, some are asked for all the same, and their callers hear why.
+        """
         channel = self._engine.tables.records[Channel].get(channel_id)
         if not isinstance(channel, Channel):
             return 1
+        unanswered = not channel.answered and channel_id in self._engine.tables.online
+        if unanswered and pushes_among(channel.unanswered):
+            return 0
         return MAX_WAITING_PUSHES - len(pushes_among(channel.waiting))
+
+
+async def _room_in(lane: _Lane, timeout_s: float) -> None:
+    """Wait until fewer stand in line. Raises Rejected after the time."""
+    lane.room.clear()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await lane.room.wait()
+    except TimeoutError:
+        raise Rejected(f"{len(lane.line)} pushes stand in line; the peer signs too slowly") from None
+
+
+def _give_up(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def _next(lane: _Lane, push: Push) -> _Place | None:
