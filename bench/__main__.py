@@ -18,6 +18,7 @@ NAMES = (
     "payments",
     "pushes",
     "hostile",
+    "scale",
 )
 
 

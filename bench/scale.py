@@ -251,6 +251,7 @@ async def _measure(
     figures: Figures, alice: _Child, bob: _Child, chain: DevChainServer, transactor: Transactor, to: bytes
 ) -> None:
     figures["start s"] = bob.about["start_s"]
+    figures["start CPU s"] = bob.about["start_cpu_s"]
     await bob.ask("synced")
     figures["memory MB"] = (await bob.ask("cost"))["rss_mb"]
     figures |= await _listings(bob, int(figures["payments"]))
@@ -307,14 +308,19 @@ def _targets(payments: int) -> dict[str, str]:
     return {
         "info": "/v1/info",
         "peers": "/v1/peers",
+        "peers, 1,000": "/v1/peers?limit=1000",
         "channels": "/v1/channels",
+        "channels, 1,000": "/v1/channels?limit=1000",
+        "channels, last page": "/v1/channels?before=100",
         "payments, newest": "/v1/payments",
         "payments, 1,000": "/v1/payments?limit=1000",
-        "payments, middle": f"/v1/payments?before={middle}",
-        "payments, last page": "/v1/payments?before=101",
+        "payments, middle": f"/v1/payments?before={2 * middle}",
+        "payments, last page": "/v1/payments?before=202",
+        "payments, the failed": "/v1/payments?status=failed",
+        "payments, none is pending": "/v1/payments?status=pending",
         "invoices, newest": "/v1/invoices",
-        "invoices, 1,000": "/v1/invoices?limit=1000",
-        "invoices, middle": f"/v1/invoices?before={middle // 10 or 1}",
+        "invoices, 500": "/v1/invoices?limit=500",
+        "invoices, middle": f"/v1/invoices?before={2 * (middle // 10) or 2}",
         "trades, newest": "/v1/options/trades",
         "positions": "/v1/options/positions",
     }

@@ -118,7 +118,10 @@ class InvoiceLapsed:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequested:
-    """Pay along a route that is already chosen: the first channel, what it must carry, the packet."""
+    """Pay along a route that is already chosen: the first channel, what it must carry, the packet.
+
+    `attempt` is the number of this route among those tried, `hops` the number of its channels.
+    """
 
     hashlock: bytes
     destination: bytes
@@ -130,6 +133,8 @@ class PaymentRequested:
     packet: bytes
     description: str
     now_s: int
+    attempt: int = 1
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ def request_payment(draft: Draft, event: PaymentRequested) -> None:
             event.now_s,
             event.description,
             claim=claim,
+            attempts=event.attempt,
+            hops=event.hops,
         )
     )
 

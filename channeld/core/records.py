@@ -134,7 +134,10 @@ class PaymentStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment that we make. `claim` is its offer in our own channel, while there is one."""
+    """A payment that we make. `claim` is its offer in our own channel, while there is one.
+
+    `attempts` counts the routes tried for it, `hops` the channels of the last one (0: not known).
+    """
 
     hashlock: bytes
     destination: bytes
@@ -147,6 +150,8 @@ class Payment:
     claim: ClaimRef | None = None
     preimage: bytes = b""
     failure: Failure | None = None
+    attempts: int = 1
+    hops: int = 0
 
     @property
     def key(self) -> bytes:

@@ -294,20 +294,20 @@ class Daemon(PushCommands):
         value = fields.amount or amount
         if not value:
             raise Rejected("the invoice leaves the amount open; say how much to pay")
-        outcome = await self.payer.pay(fields, value, max_fee, timeout_s, channel_id)
-        return payment_info(outcome.payment, self.catalogue, outcome.attempts, outcome.hops)
+        payment = await self.payer.pay(fields, value, max_fee, timeout_s, channel_id)
+        return payment_info(payment, self.catalogue)
 
     async def payments(
         self, before: int | None, limit: int, status: str = ""
     ) -> tuple[list[PaymentInfo], Page]:
         rows, page = payments_page(self.engine.journal, before, limit, status)
-        return [payment_info(payment, self.catalogue, 1, 0) for payment in rows], page
+        return [payment_info(payment, self.catalogue) for payment in rows], page
 
     async def payment(self, hashlock: bytes) -> PaymentInfo:
         payment = self.payer.payment(hashlock)
         if payment is None:
             raise Rejected(f"no payment 0x{hashlock.hex()}")
-        return payment_info(payment, self.catalogue, 1, 0)
+        return payment_info(payment, self.catalogue)
 
     # --- options ------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections import deque
-from dataclasses import dataclass
 from hashlib import sha256
 
 from channeld.adapters.journal.records import Journal
@@ -49,15 +48,6 @@ FINAL_FAILURES = (
 """Said by the payee, or by nobody in time: another route would not change them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A payment as far as it has come, with the number of routes tried and the hops of the last."""
-
-    payment: Payment
-    attempts: int
-    hops: int
-
-
 class Payer:
     """Payments and option purchases of this node."""
 
@@ -83,35 +73,36 @@ class Payer:
         max_fee: int | None,
         timeout_s: float,
         channel_id: bytes | None = None,
-    ) -> Outcome:
+    ) -> Payment:
         """Pay an invoice: route after route until it succeeds, fails for good, or the time is over.
 
         With a `channel_id`, over that channel of ours alone. Raises Rejected, also if it is paid already.
         """
         excluded: set[EdgeKey] = set()
-        outcome: Outcome | None = None
+        payment: Payment | None = None
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 route = self.routes.to_payee(
                     invoice.payee, invoice.asset, amount, max_fee, frozenset(excluded), channel_id
                 )
             except Rejected:
-                if outcome is None:
+                if payment is None:
                     raise
-                return outcome
-            payment = await self._attempt(invoice, amount, route, timeout_s)
-            outcome = Outcome(payment, attempt, len(route.hops))
+                return payment
+            payment = await self._attempt(invoice, amount, route, attempt, timeout_s)
             failure = payment.failure
             if payment.status is not PaymentStatus.FAILED or failure is None:
-                return outcome
+                return payment
             blamed = _blamed(route, failure)
             if not blamed:
-                return outcome
+                return payment
             excluded.update(blamed)
-        assert outcome is not None
-        return outcome
+        assert payment is not None
+        return payment
 
-    async def _attempt(self, invoice: InvoiceFields, amount: int, route: Route, timeout_s: float) -> Payment:
+    async def _attempt(
+        self, invoice: InvoiceFields, amount: int, route: Route, attempt: int, timeout_s: float
+    ) -> Payment:
         hashlock = invoice.hashlock
         deadline_s = self._deadline_s()
         last = Deliver(invoice.payment_secret, amount)
@@ -130,6 +121,8 @@ class Payer:
                 _packet(route, deadline_s, last, None),
                 invoice.description,
                 self._tables.now_s,
+                attempt,
+                len(route.hops),
             ),
             end,
         )

@@ -159,7 +159,7 @@ def invoice_info(invoice: Invoice, catalogue: Catalogue, now_s: int, text: str) 
     )
 
 
-def payment_info(payment: Payment, catalogue: Catalogue, attempts: int, hops: int) -> PaymentInfo:
+def payment_info(payment: Payment, catalogue: Catalogue) -> PaymentInfo:
     asset = catalogue.of(payment.asset)
     return PaymentInfo(
         payment.hashlock,
@@ -173,8 +173,8 @@ def payment_info(payment: Payment, catalogue: Catalogue, attempts: int, hops: in
         payment.created_s,
         payment.preimage,
         reason(payment.failure),
-        attempts,
-        hops,
+        payment.attempts,
+        payment.hops,
     )
 
 

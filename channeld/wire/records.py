@@ -39,6 +39,7 @@ from channeld.core.records import (
 from channeld.wire import msgpack_strict
 from channeld.wire.channel_record import PARAMS, pack_channel, read_channel
 from channeld.wire.claims import LEG, MAX_CLAIMS
+from channeld.wire.fields import read_record
 from channeld.wire.invoice import MAX_DESCRIPTION_BYTES
 from channeld.wire.layout import (
     ADDRESS,
@@ -124,7 +125,17 @@ _PAYMENT = Layout(
     claim=optional(_CLAIM_REF.codec),
     preimage=_PREIMAGE,
     failure=optional(_FAILURE.codec),
+    attempts=uint(16),
+    hops=uint(16),
 )
+
+
+def _read_payment_1(value: object, name: str) -> Payment:
+    """As the first format was, without attempts and hops."""
+    items = read_record(value, name, _PAYMENT.size - 2)
+    return _PAYMENT.read_items((*items, 1, 0))
+
+
 _TRADE = Layout(
     Trade,
     "trade",
@@ -197,7 +208,7 @@ _RECORDS: dict[type[Record], RecordFormat[Any]] = {
     Channel: RecordFormat("channel", 1, pack_channel, read_channel),
     Forward: _table(_FORWARD),
     Invoice: _table(_INVOICE),
-    Payment: _table(_PAYMENT),
+    Payment: RecordFormat("payment", 2, _PAYMENT.pack, _PAYMENT.read, {1: _read_payment_1}),
     Trade: _table(_TRADE),
     Secret: _table(_SECRET),
     SignedPriceRecord: _table(_PRICE),

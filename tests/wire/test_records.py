@@ -223,3 +223,13 @@ def test_no_secret_reaches_the_error() -> None:
     with pytest.raises(DamagedRecord) as caught:
         decode_record("secret", value)
     assert "the preimage" not in str(caught.value)
+
+
+def test_a_payment_of_the_first_format_is_read() -> None:
+    """It knew nothing of attempts and hops."""
+    payment = Payment(bytes(32), b"\x02" * 33, bytes(20), 1, 0, 1, attempts=3, hops=2)
+    _, _, value = encode_record(payment)
+    _, *fields = msgpack.unpackb(value[4:])
+    old = with_checksum("payment", [1, *fields[:-2]])
+    assert decode_record("payment", value) == payment
+    assert decode_record("payment", old) == replace(payment, attempts=1, hops=0)

@@ -236,6 +236,8 @@ records = st.one_of(
         st.none() | refs,
         preimages,
         st.none() | failures,
+        uints(16),
+        uints(16),
     ),
     st.builds(
         Trade,
