@@ -117,8 +117,8 @@ class Tables:
     time, `awaited`: where the peer has a proposal that has not come yet) or lives for seconds (`quotes`) is
     not durable. `paid` knows the hashes of payments that succeeded (history), except those of the present
     turn, which are in `just_paid` until whoever makes them durable clears it. `streams` are the totals of
-    pushes (history), `just_pushed` those that this turn has changed; `terms` is what the peer said on its
-    connection about pushes.
+    pushes (history), `just_pushed` those that have changed lately, all of this turn among them; `terms` is
+    what the peer said on its connection about pushes.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -344,7 +344,7 @@ class Draft:
         return channel
 
     def stream(self, key: bytes) -> Stream | None:
-        """The totals of a stream of pushes, wherever they are: of this step, of this turn, or history."""
+        """The totals of a stream of pushes, wherever they are: of this step, of late, or history."""
         changed = self.changes.get((Stream, key)) or self.tables.just_pushed.get(key)
         if changed is None:
             return self.tables.streams.get(key)

@@ -18,6 +18,7 @@ from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
 from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived
 from channeld.core.node import flush, harvest, step, wake_all
+from channeld.core.records import Stream
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.timers import Timers
 from channeld.wire.records import RECORD_KINDS, decode_record, encode_record, kind_of
@@ -30,6 +31,9 @@ stays well below a second."""
 
 BACKLOG_EVENTS = 4_000
 """Waiting events above which peers are no longer read from: each holds at most one 1 MiB message."""
+
+STREAMS_AT_HAND = 10_000
+"""Totals of pushes that are not looked up on disk again: 3 MB."""
 
 TICK_S = 0.25
 """How often the timers are looked at; deadlines are in whole seconds."""
@@ -179,7 +183,8 @@ class Engine:
         rows, archived = _rows(drafts)
         self.journal.commit([*rows, *writes])
         self.tables.just_paid.clear()  # from here on the journal knows
-        self.tables.just_pushed.clear()
+        if len(self.tables.just_pushed) > STREAMS_AT_HAND:
+            self.tables.just_pushed.clear()
         for draft in drafts:
             for effect in draft.effects:
                 self._run(effect)
@@ -290,7 +295,8 @@ def _rows(drafts: Iterable[Draft]) -> tuple[list[Write], list[Record]]:
             continue
         _, _, value = encode_record(record)
         if is_archived(record):
-            rows.append(Delete(kind, key))
+            if not isinstance(record, Stream):  # it was never anything but history
+                rows.append(Delete(kind, key))
             rows.append(Put(f"{kind}_done", key, value))
             archived.append(record)
         else:

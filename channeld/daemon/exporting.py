@@ -26,7 +26,7 @@ MAX_EXACT = 2**53
 
 AMOUNTS = frozenset(
     {"amount", "bound", "fee", "max_fee_wei", "net", "premium", "price", "received", "size", "strike"}
-    | {"tip_wei", "value_wei"}
+    | {"tip_wei", "total", "value_wei"}
 )
 """Integers that are decimal strings however small they are; so are the deposits of a and b."""
 
