@@ -42,6 +42,7 @@ async def test_the_journals_of_a_busy_day_are_in_order_in_either_database(tmp_pa
         await net["carol"].create_invoice("USD", 8 * USD, "cake", None, 1)
         await net.price(net.now_s - 60, 4_000)
         await buy(net, "alice", "carol", "4000-C:5000", net.now_s + 86_400)
+        await net["alice"].push(net.node_id("bob"), "USD", bytes(16), [5, 6], 10.0)
         bob = settled(tmp_path / "bob", net.config("bob"))
         assert db(bob, "check") == 0, "PostgreSQL: while the daemon runs"
         carol = settled(tmp_path / "carol", net.config("carol"))
@@ -58,6 +59,8 @@ async def test_the_journals_of_a_busy_day_are_in_order_in_either_database(tmp_pa
             assert found["faults"] == []
             assert found["records"]["channel"] == (2 if directory == bob else 1)
             says_everything_but_secrets(directory, capfd)
+            assert found["records"].get("stream_done", 0) == (0 if directory == carol else 1)
+        says_what_was_pushed(bob, capfd)
         assert_secrets_on_demand(carol, capfd)
 
 
@@ -72,6 +75,12 @@ def says_everything_but_secrets(directory: Path, capfd) -> None:
     for line in lines:
         if line["kind"] in ("invoice", "invoice_done"):
             assert line["value"]["preimage"] == line["value"]["payment_secret"] == "redacted"
+
+
+def says_what_was_pushed(bob: Path, capfd) -> None:
+    assert db(bob, "export", "--kind", "stream_done") == 0
+    (stream,) = [json.loads(line)["value"] for line in capfd.readouterr().out.splitlines()]
+    assert (stream["count"], stream["total"], stream["outgoing"]) == (2, "11", False)
 
 
 def assert_secrets_on_demand(carol: Path, capfd) -> None:
