@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MACHINES := tests/core/test_honest_network.py tests/core/test_solvency_properties.py tests/contracts/test_machine.py
 
-.PHONY: setup demo test foundry mutation million lint bench soak clean
+.PHONY: setup demo test foundry mutation million lint bench soak simulate clean
 setup: .venv/.done
 
 .venv/.done: pyproject.toml
@@ -31,6 +31,10 @@ mutation: setup
 million: setup
 	$(BIN)/python -m tests.contracts.million
 
+# The protocol's model, also the configurations that take minutes: every state, its count, every lost variant's story.
+model: setup
+	$(BIN)/python -m tests.model $(MODEL)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,8 +48,15 @@ bench: setup
 soak: setup
 	@seed=$${CHANNELD_SEED:-$$(date +%s)}; while echo "seed $$seed"; do \
 	  CHANNELD_SOAK=$${CHANNELD_SOAK:-5} $(BIN)/python -m pytest --hypothesis-seed=$$seed $(MACHINES) || exit 1; \
+	  $(BIN)/python -m tests.simulator --lives 1000 --seed $$((seed * 1000)) || exit 1; \
 	  seed=$$((seed + 1)); \
 	done
+
+# Lives of simulated nodes alone; `python -m tests.simulator --help` for one life, step by step.
+LIVES ?= 300
+SEED ?= 1
+simulate: setup
+	$(BIN)/python -m tests.simulator --lives $(LIVES) --seed $(SEED)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

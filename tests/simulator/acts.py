@@ -195,14 +195,14 @@ def settle(life: "Life") -> bool:
 
 def close(life: "Life") -> bool:
     found = _some_channel(life)
-    if found is None or not life.dice.one_in(4):
+    if found is None or not life.dice.one_in(6):
         return False
     return _ask(life, found[0], CloseRequested(found[1].channel_id, False))
 
 
 def leave(life: "Life") -> bool:
     found = _some_channel(life)
-    if found is None or not life.dice.one_in(8):
+    if found is None or not life.dice.one_in(14):
         return False
     return _ask(life, found[0], CloseRequested(found[1].channel_id, True))
 

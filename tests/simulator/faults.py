@@ -38,7 +38,6 @@ def cut(life: "Life") -> bool:
         return False
     link = life.dice.pick(up)
     life.network.disconnect(link, "cut")
-    life.after(life.dice.pick((100, 1_000, 8_000, 60_000)), lambda: life.network.connect(link))
     return True
 
 
@@ -149,7 +148,8 @@ def revive(life: "Life", node: "SimulatedNode") -> None:
 
 
 def _victim(life: "Life") -> "SimulatedNode | None":
-    up = life.up()
+    """Somebody honest: liars have their own ways of being away."""
+    up = [node for node in life.up() if node.honest]
     return life.dice.pick(up) if up else None
 
 

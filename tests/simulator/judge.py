@@ -11,6 +11,7 @@ from channeld.core.errors import PeerViolation
 from channeld.core.messages import CloseOffer
 from channeld.core.records import Dispute, Forward, ForwardStatus, Payment, Secret, Trade
 from channeld.core.solvency import require_solvent
+from channeld.core.world import registered_in_time
 from channeld.daemon.views import channel_note
 from channeld.wire.records import RECORD_KINDS, decode_record, encode_record
 from tests.contracts.model.books import CLOSED
@@ -157,8 +158,8 @@ class Judge:
             if record.status is not ForwardStatus.FAILED or node.forgetful:
                 continue
             channel = node.channel(record.outgoing.channel_id)
-            over = node.tables.confirmed_s > record.deadline_s
-            over &= record.hashlock not in node.tables.registered_s
+            in_time = registered_in_time(node.tables, record.hashlock, record.deadline_s)
+            over = node.tables.confirmed_s > record.deadline_s and not in_time
             signed = any(
                 record.outgoing.claim_id in state.claims
                 for channel_id, state in node.signed
@@ -226,6 +227,9 @@ class Judge:
             for table in (Payment, Forward, Trade):
                 found += [f"{node.name}: {record}" for record in node.tables.records[table].values()]
             found += [f"{node.name}: {node.tables.held}"] if node.tables.held else []
+            refs, secrets = node.tables.refs_of_hash, node.tables.records[Secret]
+            found += [f"{node.name} remembers the claims {refs}"] if refs else []
+            found += [f"{node.name} remembers secrets that nothing waits for"] if secrets else []
             for channel in node.tables.channels():
                 if channel.phase is Phase.CLOSED or is_at_rest(channel):
                     continue
@@ -249,7 +253,6 @@ class Judge:
         for node in life.honest():
             if node.forgetful:
                 continue
-            self._remembers_no_more_than_it_must(node)
             gain = due = 0
             for asset in (bytes(20), *life.chain.tokens):
                 shares = [self._share(each) for each in node.tables.channels() if each.params.asset == asset]
@@ -271,12 +274,6 @@ class Judge:
             return 0
         net = channel.theirs.net
         return (entry.deposits.a - net, entry.deposits.b + net)[channel.me]
-
-    def _remembers_no_more_than_it_must(self, node: "SimulatedNode") -> None:
-        self._require(
-            not node.tables.refs_of_hash, node, f"remembers claims that are gone: {node.tables.refs_of_hash}"
-        )
-        self._require(not node.tables.records[Secret], node, "remembers secrets that nothing waits for")
 
     def _nothing_was_made_or_lost(self) -> None:
         books = self._life.chain.books

@@ -59,6 +59,7 @@ class Repertoire:
             self._option,
             self._option,
             self._wrong_claim,
+            self._makes_victim_pay,
             self._push,
         ]
         if parent.claims:
@@ -168,6 +169,11 @@ class Repertoire:
             Claim(claim_id, 1, claim.hashlock, leg.terms.expiry_s + 1, leg.terms),
         )
         return Add(self._dice.pick(wrong), b"")
+
+    def _makes_victim_pay(self, forger: Forger, parent: State, number: int) -> Operation:
+        """A claim of the victim's, added by her."""
+        claim_id = max(0, parent.last_ids[forger.view.me] + 2)
+        return Add(Claim(claim_id, 70, self.fresh(), forger.victim.tables.now_s + 600), b"")
 
     def _push(self, forger: Forger, parent: State, number: int) -> Operation:
         return Push(bytes(16), self._dice.pick((1, 40, 500, 9_000)))

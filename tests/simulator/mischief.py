@@ -7,9 +7,9 @@ she plays both roles, the fitting answer and the wrong one. All liars tell each 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from channeld.core.channel import Ack, Channel, Reestablish, Update, child_version
+from channeld.core.channel import Ack, Channel, Phase, Reestablish, Update, child_version
 from channeld.core.claims import State
-from channeld.core.messages import Complaint, DepositsSeen, Message, Shutdown
+from channeld.core.messages import Complaint, DepositsSeen, Hello, Message, Shutdown
 from channeld.core.operations import Add, Fulfil
 from channeld.core.records import Invoice, Secret, Trade
 from channeld.wire.eip712 import claims_calldata, claims_hash, state_digest
@@ -20,6 +20,7 @@ from tests.simulator import faults
 from tests.simulator.chain import DOMAIN, Transaction, as_model
 from tests.simulator.forging import Forger, spoilt
 from tests.simulator.lies import Repertoire
+from tests.simulator.schemes import scheme
 
 if TYPE_CHECKING:
     from tests.simulator.life import Life
@@ -35,7 +36,7 @@ class Mischief:
         self.taken: set[tuple[str, bytes]] = set()
         self._silent: set[str] = set()
         self._said: dict[str, list[bytes]] = {}
-        self._over = False
+        self.over = False
 
     def begin(self) -> None:
         if not self._life.liars():
@@ -53,7 +54,7 @@ class Mischief:
 
     def ends(self) -> None:
         """Some are never seen again; those who have taken no channel of their own may go on honestly."""
-        self._over = True
+        self.over = True
         self._silent.clear()
         for liar in self._life.liars():
             taken = any(name == liar.name for name, _ in self.taken)
@@ -71,13 +72,15 @@ class Mischief:
             self._life.note("mischief", f"{forger.liar.name} to {forger.victim.name}: {name}")
 
     def _somebody(self) -> Forger | None:
-        """A liar and one of her channels with somebody honest."""
+        """A liar and one of her channels with somebody honest, mostly one that is still alive."""
+        dice = self._life.dice
         pairs = [
             Forger(self._life.by_id[channel.peer], victim, channel.channel_id)
             for victim in self._life.honest()
             if victim.alive and not victim.doomed
             for channel in victim.channels()
             if channel.peer in self._life.by_id and not self._life.by_id[channel.peer].honest
+            if channel.phase is not Phase.CLOSED and (channel.phase.signs_states or dice.one_in(3))
         ]
         pairs = [each for each in pairs if each.liar.alive and not each.liar.vanished]
         return self._life.dice.pick(pairs) if pairs else None
@@ -98,7 +101,7 @@ class Mischief:
     def spoken(self, liar: "SimulatedNode", peer_id: bytes, data: bytes) -> list[bytes]:
         """What becomes of what her daemon wants to say."""
         victim = self._life.by_id[peer_id]
-        if liar.name in self._silent:
+        if liar.name in self._silent and not isinstance(decode(data), Hello):
             return []
         channel_id = getattr(decode(data), "channel_id", b"")
         if (liar.name, channel_id) not in self.taken or not victim.honest:
@@ -124,14 +127,14 @@ class Mischief:
         if (liar.name, channel_id) not in self.taken:
             return False
         victim = self._life.by_id[peer_id]
-        if isinstance(message, Update) and victim.alive and not self._over and self._life.dice.below(4):
+        if isinstance(message, Update) and victim.alive and not self.over and self._life.dice.below(4):
             forger = Forger(liar, victim, channel_id)
             delay_ms = self._life.dice.pick((5, 100, 2_000))
             self._life.after(delay_ms, lambda: self._react(forger))
         return True
 
     def _react(self, forger: Forger) -> None:
-        if self._over or not forger.victim.alive or forger.victim.doomed:
+        if self.over or not forger.victim.alive or forger.victim.doomed:
             return
         if self._life.dice.below(3):
             self.say(forger, forger.ack(forger.view.mine))
@@ -147,6 +150,10 @@ class Mischief:
         return self._said.get(liar.name, [])
 
     def say(self, forger: Forger, message: Message) -> bool:
+        """Whoever would not be listened to introduces herself first, mostly."""
+        listens = forger.channel_id in forger.victim.tables.online
+        if isinstance(message, Update | Ack) and not listens and self._life.dice.below(12):
+            self.say_bytes(forger, encode(forger.reestablish()))
         data = encode(message)
         self._remember(forger.liar, data)
         return self.say_bytes(forger, data)
@@ -167,6 +174,13 @@ class Mischief:
         self._life.after(
             self._life.dice.pick((5_000, 60_000, 300_000)), lambda: self._silent.discard(liar.name)
         )
+
+    def cut(self, forger: Forger) -> None:
+        hang_up(self, forger)
+
+    def leave(self, forger: Forger) -> None:
+        if not self.over and forger.victim.alive and not forger.victim.doomed:
+            challenge(self, forger)
 
     def submit(self, forger: Forger, call: Call) -> bool:
         liar = forger.liar
@@ -244,7 +258,6 @@ def hang_up(mischief: Mischief, forger: Forger) -> bool:
     link = life.network.link(forger.liar.node_id, forger.victim.node_id)
     assert link is not None
     life.network.disconnect(link, "hung up")
-    life.after(life.dice.pick((100, 3_000)), lambda: life.network.connect(link))
     return True
 
 
@@ -278,8 +291,6 @@ def babble(mischief: Mischief, forger: Forger) -> bool:
 def offer_close(mischief: Mischief, forger: Forger) -> bool:
     """With the right net or another one, for now or for too long."""
     dice = forger.liar.life.dice
-    if not dice.one_in(3):
-        return False
     if dice.below(2):
         mischief.say(forger, Shutdown(forger.channel_id))
     net = forger.view.theirs.net + dice.pick((0, 0, 0, 1, -500))
@@ -290,7 +301,7 @@ def offer_close(mischief: Mischief, forger: Forger) -> bool:
 def challenge(mischief: Mischief, forger: Forger) -> bool:
     """On chain, with any state that the victim ever signed: the newest, or a better one."""
     life = forger.liar.life
-    if not life.dice.one_in(3):
+    if life.dice.below(4) and forger.view.phase.signs_states:
         return False
     state = life.dice.pick(forger.states())
     signature = _signature_of(forger, state)
@@ -364,6 +375,7 @@ def vanish(mischief: Mischief, forger: Forger) -> bool:
 
 
 MISCHIEF: dict[str, tuple[Callable[[Mischief, Forger], bool], int]] = {
+    "scheme": (scheme, 10),
     "propose": (propose, 6),
     "play along": (play_along, 8),
     "leap": (leap, 2),

@@ -11,6 +11,8 @@ from tests.dice import Dice
 USUAL_MS = (1, 2, 5, 20, 60, 150)
 SLOW_MS = (700, 2_500, 6_000)
 STUCK_MS = 25_000
+AGAIN_MS = (500, 500, 2_000, 10_000, 60_000)
+"""When one of the two dials again."""
 TAG_POLICY = b"\t"
 GOSSIP = 8
 """Of so many policies one arrives: no money hangs on them, and they would be half of what is said."""
@@ -96,6 +98,8 @@ class Network:
         for end in link.ends:
             if end.alive:
                 end.lost(link.other(end.node_id).node_id, reason)
+        again_ms = self._now_ms() + self._dice.pick(AGAIN_MS)
+        self._at(again_ms, lambda: self.connect(link))
 
     def send(self, source: Speaker, target_id: bytes, data: bytes) -> bool:
         link = self.link(source.node_id, target_id)

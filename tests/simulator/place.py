@@ -31,7 +31,9 @@ class Plan:
 
 def plan(dice: Dice, *, honest: bool) -> Plan:
     """Mostly three or four: every one more makes lives slower, not richer."""
-    count = dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 8))
+    if not honest and dice.one_in(4):
+        return _thieves(dice)
+    count = dice.pick((2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 8))
     names = NAMES[:count]
     shape = dice.pick(SHAPES) if count > 2 else "line"
     liars: frozenset[str] = frozenset()
@@ -40,8 +42,15 @@ def plan(dice: Dice, *, honest: bool) -> Plan:
         liars = frozenset(names[dice.below(count)] for _ in range(number))
         if len(liars) == count:
             liars = frozenset(names[:1])
-    storm_ms = 1000 * dice.pick((300, 600, 900, 1_300))
+    storm_ms = 1000 * dice.pick((200, 300, 500, 900))
     return Plan(names, liars, tuple(_edges(dice, names, shape)), shape, dice.pick((1, 1, 2)), storm_ms)
+
+
+def _thieves(dice: Dice) -> Plan:
+    """Bob, with liars on both sides."""
+    names = NAMES[: dice.pick((3, 3, 4))]
+    edges = tuple((names[at], names[at + 1]) for at in range(len(names) - 1))
+    return Plan(names, frozenset(("alice", "carol")), edges, "thieves", 1, 1000 * dice.pick((400, 900)))
 
 
 def _edges(dice: Dice, names: tuple[str, ...], shape: str) -> list[tuple[str, str]]:

@@ -96,7 +96,7 @@ class Wallet:
             entry.waiting.clear()
 
     async def _mined(self, entry: Entry) -> Receipt:
-        if entry.stage is not Stage.SENT:
+        if entry.stage is not Stage.SENT and entry.transaction.block is not None:
             return _receipt(entry)
         waiting: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         entry.waiting.append(waiting)

@@ -1,0 +1,88 @@
+"""Lives of simulated nodes: nobody is robbed, nothing is stuck, and one number replays a life exactly."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.simulator import acts, faults, mischief
+from tests.simulator.ledger import Ledger, kinds
+from tests.simulator.life import Broken, run_life
+from tests.simulator.mutants import MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+LIVES = 300
+A_PART = 25
+REPLAYED = 7
+MOST_LIVES = 60
+"""Of a mutant, until it is caught."""
+
+WANTED = {
+    "act": (*acts.ACTS, "buy over 1 hops", "buy over 2 hops", "pay over 3 hops"),
+    "fault": (*faults.FAULTS, "crash", "crash before a write", "crash after a write", "forgotten"),
+    "mischief": (*mischief.MISCHIEF, "vanish for ever"),
+    "chain": (
+        "reorganisation",
+        "mined challenge",
+        "mined respond",
+        "mined close",
+        "mined settle",
+        "mined settle_claims",
+        "mined register_secret",
+        "mined publish_price",
+        "settled in part",
+    ),
+    "forward": ("fulfilled", "failed"),
+    "end": ("all is resolved", "books agreed to the unit"),
+    **kinds(),
+}
+
+
+@cache
+def lived(part: int) -> Ledger:
+    """The lives of one part, once for all tests."""
+    total = Ledger()
+    for seed in range(1 + part * A_PART, 1 + (part + 1) * A_PART):
+        total.add(run_life(seed).ledger)
+    return total
+
+
+@pytest.mark.parametrize("part", range(LIVES // A_PART))
+def test_no_life_goes_wrong(part: int):
+    assert lived(part).of("end")["all is resolved"] == A_PART
+
+
+def test_everything_that_can_happen_has_happened():
+    total = Ledger()
+    for part in range(LIVES // A_PART):
+        total.add(lived(part))
+    chain = total.of("chain")
+    print(
+        f"\n{total.lives} lives, {total.steps} steps, {total.of('fault')['crash']} crashes, "
+        f"{chain['reorganisation']} reorganisations, {chain['mined challenge']} disputes"
+    )
+    assert total.missing(WANTED) == []
+
+
+def test_a_life_is_the_same_whenever_it_is_lived():
+    assert run_life(REPLAYED).trace.digest == run_life(REPLAYED).trace.digest
+
+
+def test_a_life_is_the_same_in_another_process():
+    code = f"from tests.simulator.life import run_life; print(run_life({REPLAYED}).trace.digest)"
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split()[-1] == run_life(REPLAYED).trace.digest
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_variant_that_loses_money_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch):
+    mutant(monkeypatch)
+    with pytest.raises(Broken):
+        for seed in range(1, MOST_LIVES):
+            run_life(seed)
