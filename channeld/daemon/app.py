@@ -240,6 +240,7 @@ class _Builder:
         assert adjudicator is not None
         domain = domain_separator(config.chain.chain_id, adjudicator)
         secrets, prices = RegisteredSecrets(self._journal), PublishedPrices(self._journal)
+        made = PaymentsMade(self._journal)
         payment = config.payment
         tables = Tables(
             margins=Margins(
@@ -247,7 +248,7 @@ class _Builder:
             ),
             registered_s=secrets,
             published=prices,
-            paid=PaymentsMade(self._journal),
+            paid=made,
             streams=StreamTotals(self._journal),
         )
         waiters = Waiters()
@@ -259,6 +260,7 @@ class _Builder:
             ChainClock(config.chain.clock_skew_limit_s),
             lambda effect: acting[0](effect),
         )
+        engine.on_look_up = _looking_up(made, secrets)
         gossip = Gossip(self._journal, tables, signer, domain, config.chain.chain_id, self._policy_of)
         gossip.restore()
         feeds = Feeds(config.feed, oracles)
@@ -351,3 +353,13 @@ class _Builder:
         if not low <= params.challenge_period_s <= high:
             return f"its challenge period of {params.challenge_period_s} s is not within {low} to {high}"
         return None
+
+
+def _looking_up(made: PaymentsMade, secrets: RegisteredSecrets) -> Callable[[list[bytes], list[bytes]], None]:
+    """What the core will ask of the disk about payments to be `new`ly made and claims `offered` to us."""
+
+    def look_up(new: list[bytes], offered: list[bytes]) -> None:
+        made.look_up(new)
+        secrets.look_up([*new, *offered])
+
+    return look_up

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
-from channeld.core.channel import Channel
+from channeld.core.channel import Channel, Update
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
-from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived
+from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived, PaymentRequested
 from channeld.core.node import flush, harvest, step, wake_all
+from channeld.core.operations import Add
 from channeld.core.records import Stream
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.timers import Timers
@@ -90,6 +91,8 @@ class Engine:
         """Told which peer has said something from which nothing followed."""
         self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
         """Told of each claim and channel whose time has come, before the core looks at it."""
+        self.on_look_up: Callable[[list[bytes], list[bytes]], None] = lambda new, offered: None
+        """Told of the hashlocks of payments to be made and of claims offered, before the core sees them."""
         self._queue: deque[_Item] = deque()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -172,8 +175,10 @@ class Engine:
         drafts: list[Draft] = []
         writes: list[Write] = []
         done: list[asyncio.Future[None]] = []
-        for _ in range(min(len(self._queue), EVENTS_A_TURN)):
-            self._take(self._queue.popleft(), drafts, writes, done)
+        items = [self._queue.popleft() for _ in range(min(len(self._queue), EVENTS_A_TURN))]
+        self._look_up(items)
+        for item in items:
+            self._take(item, drafts, writes, done)
         if len(self._queue) <= BACKLOG_EVENTS // 2:
             self._room.set()
         self._flush(drafts, patient)
@@ -193,6 +198,22 @@ class Engine:
         for future in done:
             if not future.done():
                 future.set_result(None)
+
+    def _look_up(self, items: list[_Item]) -> None:
+        """Read from disk what the steps will ask for: a database server is asked once, not by each."""
+        new: list[bytes] = []
+        offered: list[bytes] = []
+        for item in items:
+            match item.event:
+                case PaymentRequested(hashlock=hashlock):
+                    new.append(hashlock)
+                case MessageReceived(peer, Update(channel_id=channel_id, operations=operations)):
+                    channel = self.tables.records[Channel].get(channel_id)
+                    if isinstance(channel, Channel) and channel.peer == peer:
+                        offered += [op.claim.hashlock or b"" for op in operations if isinstance(op, Add)]
+                case _:
+                    pass
+        self.on_look_up(new, offered)
 
     def _flush(self, drafts: list[Draft], patient: bool) -> None:
         """Sign what is to be signed in the channels that have changed.

@@ -1,6 +1,6 @@
 """What was: live records and archived ones, newest first, a page at a time; what must not happen twice."""
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from typing import TypeVar
 
 from channeld.adapters.journal.records import Journal
@@ -28,13 +28,25 @@ class PaymentsMade(Container[bytes]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._read: dict[bytes, bool] = {}
+
+    def look_up(self, hashlocks: Collection[bytes]) -> None:
+        """Read what will be asked for before anything else is written; forget what was read before."""
+        done = self._journal.get_many("payment_done", hashlocks)
+        pruned = self._journal.get_many(PAID, hashlocks)
+        self._read = {each: each in pruned or _succeeded(done.get(each)) for each in hashlocks}
 
     def __contains__(self, hashlock: object) -> bool:
         assert isinstance(hashlock, bytes)
-        row = self._journal.get("payment_done", hashlock)
-        if row is not None and typed("payment", row, Payment).status is PaymentStatus.SUCCEEDED:
-            return True
-        return self._journal.get(PAID, hashlock) is not None
+        known = self._read.get(hashlock)
+        if known is not None:
+            return known
+        done = self._journal.get("payment_done", hashlock)
+        return _succeeded(done) or self._journal.get(PAID, hashlock) is not None
+
+
+def _succeeded(row: bytes | None) -> bool:
+    return row is not None and typed("payment", row, Payment).status is PaymentStatus.SUCCEEDED
 
 
 def page_of(

@@ -5,7 +5,7 @@ cache reads one row.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
 
 from channeld.adapters.journal.records import Journal, Put
@@ -36,6 +36,14 @@ class RegisteredSecrets(Mapping[bytes, int]):
         if seen_s is None:
             raise KeyError(hashlock)
         return seen_s
+
+    def look_up(self, hashlocks: Collection[bytes]) -> None:
+        """Read what will be asked for."""
+        missing = [hashlock for hashlock in hashlocks if hashlock not in self._cache]
+        rows = self._journal.get_many("chain_secret", missing)
+        for hashlock in missing:
+            row = rows.get(hashlock)
+            _remember(self._cache, hashlock, None if row is None else int.from_bytes(row[:TIME_BYTES], "big"))
 
     def add(self, hashlock: bytes, preimage: bytes, seen_s: int) -> Put | None:
         """Note a registration; the row to journal, or None if it was known (the first time counts)."""

@@ -27,6 +27,14 @@ def test_what_was_committed_can_be_read(journal: Journal) -> None:
     assert journal.count("channel") == journal.count("payment") == 1
 
 
+def test_many_records_are_read_at_once(journal: Journal) -> None:
+    journal.commit([Put("claim", bytes([n]), b"value %d" % n) for n in range(5)])
+    found = journal.get_many("claim", [b"\x03", b"\x01", b"absent", b"\x03"])
+    assert found == {b"\x03": b"value 3", b"\x01": b"value 1"}
+    assert journal.get_many("claim", []) == {}
+    assert journal.get_many("never", [b"\x01"]) == {}
+
+
 def test_records_load_in_the_order_of_their_first_insertion(journal: Journal) -> None:
     journal.commit([Put("payment", key, b"sent") for key in (b"tea", b"coffee", b"cake")])
     journal.commit([Put("payment", b"tea", b"settled")])

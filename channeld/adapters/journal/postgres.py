@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any
@@ -145,6 +145,10 @@ class PostgresJournal(Journal):
     def since(self, kind: str, after: int, limit: int) -> list[Record]:
         require_legal_limit(limit)
         return self._records(kind, "WHERE sequence > %s ORDER BY sequence LIMIT %s", (after, limit))
+
+    def get_many(self, kind: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        query = "SELECT key, value FROM {table} WHERE key = ANY(%s::bytea[])"
+        return dict(self._select(kind, query, (list(keys),))) if keys else {}
 
     def page(self, kind: str, before: int | None, limit: int) -> list[Record]:
         require_legal_limit(limit)

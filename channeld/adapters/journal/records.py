@@ -5,7 +5,7 @@ means that it must stop, because it may not sign or send what it has not stored.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -70,6 +70,11 @@ class Journal(Protocol):
 
     def get(self, kind: str, key: bytes) -> bytes | None:
         """The value, or None."""
+
+    def get_many(self, kind: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        """The values of those keys that are there; with a server, in one trip."""
+        found = ((key, self.get(kind, key)) for key in keys)
+        return {key: value for key, value in found if value is not None}
 
     def since(self, kind: str, after: int, limit: int) -> list[Record]:
         """Up to `limit` records (1 to MAX_PAGE), oldest first, with sequences above `after` (0: all).
