@@ -2,7 +2,7 @@
 
 Only kinds of history are touched, and nothing of them that decides about money:
 
-- *payments*: of one that succeeded, its hash stays (`payment_paid`, 70 bytes instead of 400) until no
+- *payments*: of one that succeeded, its hash stays (`payment_paid`, 90 bytes instead of 250) until no
   invoice with that hash can be valid any more, so that it is never paid twice;
 - *invoices*: a paid or lapsed one is not open, hence can never be paid again, remembered or not;
 - *forwards*, *trades*: their claims live in the channels, their secrets in the table of secrets, which stay
