@@ -61,11 +61,16 @@ _AGE = re.compile(r"([1-9][0-9]{0,4})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 
 
+def now_s() -> int:
+    """This computer's time, unix seconds."""
+    return int(time.time())
+
+
 def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> int:
     """A date (UTC) or an age as unix seconds."""
     age = _AGE.fullmatch(text)
     if age is not None:
-        return int(time.time()) - int(age[1]) * _DAYS[age[2]] * 86_400
+        return now_s() - int(age[1]) * _DAYS[age[2]] * 86_400
     try:
         return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
     except ValueError:
@@ -90,13 +95,13 @@ def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool
     While the daemon is stopped; `keep_days` in the configuration does the same while it runs. Channels,
     secrets and all that a dispute may need stay, and no invoice can be paid twice.
     """
-    now_s = int(time.time())
-    require_old_enough(before_s, now_s)
+    today_s = now_s()
+    require_old_enough(before_s, today_s)
     kinds = tuple(kind for kind in HISTORIES if kind not in kept)
     removed = dict.fromkeys(kinds, 0)
     with open_existing(session.config, writable=True) as journal:
         size_before = journal.size_bytes()
-        for kind, count in prune(journal, before_s, now_s, kinds, dry=dry_run):
+        for kind, count in prune(journal, before_s, today_s, kinds, dry=dry_run):
             removed[kind] += count
         if not dry_run:
             journal.reclaim()

@@ -215,13 +215,14 @@ async def test_alice_prunes_and_pays_nothing_twice(tmp_path, postgres, capfd, da
         await net.stop("alice")
         for wrong in ("soon", "0d", "2026-13-01"):
             assert await asyncio.to_thread(run, [*command, wrong]) == 2
-        # A hundred days pass.
-        monkeypatch.setattr("channeld.cli.database.time.time", lambda: net.now_s + 100 * DAY_S)
         capfd.readouterr()
-        assert await asyncio.to_thread(run, [*command, "90d", "--json", "--dry-run"]) == 0
-        assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
-        assert await asyncio.to_thread(run, [*command, "90d", "--json"]) == 0
-        assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
+        in_a_hundred_days_s = net.now_s + 100 * DAY_S
+        with monkeypatch.context() as later:
+            later.setattr("channeld.cli.database.now_s", lambda: in_a_hundred_days_s)
+            assert await asyncio.to_thread(run, [*command, "90d", "--json", "--dry-run"]) == 0
+            assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
+            assert await asyncio.to_thread(run, [*command, "90d", "--json"]) == 0
+            assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
         assert await asyncio.to_thread(run, ["--data-dir", str(directory), "db", "check"]) == 0
 
         await net.start("alice")
