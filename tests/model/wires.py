@@ -63,7 +63,8 @@ class WireMoves(Board):
         wire = Wire(True, (False, False), right=(says[0],), left=(says[1],))
         if not self.rules.wait_online:
             wire = Wire(True, (False, False))
-        return self.shift(self.rewire(world, channel, wire))
+        world = self.rewire(world, channel, wire)
+        return self.shift(world, list(world.views), world.mind)
 
     def rewire(self, world: World, channel: int, wire: Wire) -> World:
         wires = list(world.wires)

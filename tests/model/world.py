@@ -57,6 +57,7 @@ class Board:
         self.rules = rules or Rules()
         self.stage = Stage(scene, self.rules)
         self._updates: dict[tuple[int, View, Sight, int], list[tuple[Label, View, tuple[int, ...], str]]] = {}
+        self._shifted: dict[tuple[int, View], View] = {}
         self._reactions: dict[tuple[int, tuple[View, ...], Mind, int], tuple[tuple[View, ...], Mind]] = {}
         self.wired = [
             all(node in scene.honest for node in pair) and pair[0] != pair[1] for pair in scene.channels
@@ -90,20 +91,25 @@ class Board:
                 for end, view in zip(ends, known[0], strict=True):
                     views[end] = view
                 mind = known[1]
-        return self.shift(world._replace(views=tuple(views), mind=mind))
+        return self.shift(world, views, mind)
 
-    def shift(self, world: World) -> World:
-        views, wires = list(world.views), list(world.wires)
+    def shift(self, world: World, views: list[View], mind: Mind) -> World:
+        """The world with these views and minds, its versions written down anew."""
+        wires = world.wires
         for channel, wired in enumerate(self.wired):
             if wired:
                 left, right = (self.stage.end_of[channel, node] for node in self.scene.channels[channel])
-                views[left], views[right], wires[channel] = shift_wired(
-                    views[left], views[right], wires[channel]
-                )
+                views[left], views[right], wire = shift_wired(views[left], views[right], wires[channel])
+                wires = (*wires[:channel], wire, *wires[channel + 1 :])
         for end, (channel, _) in enumerate(self.stage.ends):
             if not self.wired[channel]:
-                views[end] = shift_alone(views[end], self.stage.books[end].odd, self.rules)
-        return world._replace(views=tuple(views), wires=tuple(wires))
+                view = views[end]
+                known = self._shifted.get((end, view))
+                if known is None:
+                    known = shift_alone(view, self.stage.books[end].odd, self.rules)
+                    self._shifted[end, view] = known
+                views[end] = known
+        return World(tuple(views), mind, wires, world.late, world.drops)
 
     def change(self, world: World, end: int, view: View, **other: object) -> World:
         """One end has changed: its node acts."""
