@@ -33,7 +33,7 @@ def channels(session: Session, channel: str | None, closed: bool, limit: int, be
         _show(session, session.ask(lambda client: channel_named(client, name)))
         return
     page = session.ask(lambda client: client.channels(closed, "", before, limit))
-    session.show(api.CHANNELS.answer.encode(page), tables.channels(page[0]))
+    session.show(api.CHANNELS.answer.encode(page), tables.channels(page[0]), *tables.more(page[1]))
 
 
 @click.command("open", cls=Command)

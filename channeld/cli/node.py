@@ -32,7 +32,7 @@ def peers(session: Session, limit: int, after: str | None) -> None:
     """List known peers."""
     last = None if after is None else bytes.fromhex(hex_digits(after))
     page = session.ask(lambda client: client.peers("", last, limit))
-    session.show(api.PEERS.answer.encode(page), tables.peers(page[0]))
+    session.show(api.PEERS.answer.encode(page), tables.peers(page[0]), *tables.more(page[1]))
 
 
 @click.command(cls=Command)

@@ -110,7 +110,11 @@ def buy(
 def positions(session: Session, limit: int, before: int | None) -> None:
     """List open positions: what they are worth is shown once their price is signed."""
     page = session.ask(lambda client: client.positions(before, limit))
-    session.show(api.POSITIONS.answer.encode(page), tables.positions(page[0], "no open positions"))
+    session.show(
+        api.POSITIONS.answer.encode(page),
+        tables.positions(page[0], "no open positions"),
+        *tables.more(page[1]),
+    )
 
 
 @click.command(cls=Command)
@@ -119,7 +123,7 @@ def positions(session: Session, limit: int, before: int | None) -> None:
 def trades(session: Session, limit: int, before: int | None) -> None:
     """List trades, newest first."""
     page = session.ask(lambda client: client.trades(before, limit))
-    session.show(api.TRADES.answer.encode(page), tables.trades(page[0]))
+    session.show(api.TRADES.answer.encode(page), tables.trades(page[0]), *tables.more(page[1]))
 
 
 @click.command(cls=Command)

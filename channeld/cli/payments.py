@@ -56,7 +56,7 @@ def invoice(
         _create(session, amount, asset, description, expiry_s, count)
     elif listed:
         page = session.ask(lambda client: client.invoices(before, limit))
-        session.show(api.INVOICES.answer.encode(page), tables.invoices(page[0]))
+        session.show(api.INVOICES.answer.encode(page), tables.invoices(page[0]), *tables.more(page[1]))
     elif shown is not None:
         hashlock = read_hash(shown)
         found = session.ask(lambda client: client.invoice(hashlock))
@@ -168,4 +168,4 @@ def payments(session: Session, hash: str | None, status: str | None, limit: int,
         session.show(api.PAYMENT.answer.encode(found), tables.payment(found))
         return
     page = session.ask(lambda client: client.payments(before, limit, status or ""))
-    session.show(api.PAYMENTS.answer.encode(page), tables.payments(page[0]))
+    session.show(api.PAYMENTS.answer.encode(page), tables.payments(page[0]), *tables.more(page[1]))

@@ -12,8 +12,10 @@ from channeld.api.commands import (
     DecodedInvoice,
     InvoiceInfo,
     NodeInfo,
+    Page,
     PaymentInfo,
     PeerInfo,
+    PeerPage,
     PositionInfo,
     QuoteInfo,
     TradeInfo,
@@ -68,6 +70,16 @@ def facts(*pairs: tuple[str, str]) -> Text:
         for name, value in there
     ]
     return Text("\n").join(lines)
+
+
+def more(page: Page | PeerPage) -> list[str]:
+    """How to go on, if this is not the last page."""
+    match page:
+        case Page(int() as place):
+            return ["", f"there is more: --before {place}"]
+        case PeerPage(bytes() as node_id):
+            return ["", f"there is more: --after {node_id.hex()}"]
+    return []
 
 
 # The node ------------------------------------------------------------------------------------------

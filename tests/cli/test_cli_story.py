@@ -60,6 +60,17 @@ def test_a_channel_lives_by_the_beginning_of_its_id(alice: Channeld) -> None:
     assert (again.code, again.error) == (1, f"error: channel {made['channel_id']} is closed already")
 
 
+def test_a_long_list_says_how_it_goes_on(alice: Channeld) -> None:
+    first, second = opened(alice, "1 ETH"), opened(alice, "2 ETH")
+    newest = alice("channels", "--limit", "1")
+    assert second["channel_id"][:10] in newest.out and first["channel_id"][:10] not in newest.out
+    assert newest.out.endswith("\nthere is more: --before 1\n")
+    rest = alice("channels", "--limit", "1", "--before", "1")
+    assert first["channel_id"][:10] in rest.out and "more" not in rest.out
+    assert f"there is more: --after {BOB.hex()}" in alice("peers", "--limit", "1").out
+    assert "bob" not in alice("peers", "--after", BOB.hex()).out
+
+
 def test_a_channel_is_left_alone(alice: Channeld) -> None:
     made = opened(alice)
     left = alice("close", made["channel_id"], "--unilateral", "--json").document
