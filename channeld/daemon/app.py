@@ -273,6 +273,7 @@ class _Builder:
         acting.append(actor.act)
         pushes = PushDesk(engine)
         actor.on_pushes, actor.on_news = pushes.answered, pushes.heard
+        engine.supply = pushes.supply
         scanner = Scanner(
             self._rpc,
             adjudicator,

@@ -7,9 +7,9 @@ batches grow with load, and an idle node answers at once.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.channel import Channel, Update
@@ -50,6 +50,14 @@ class Chained:
     at_s: int
 
 
+class Asker(Protocol):
+    """Who hears that what was asked for is rejected: a future, or whoever must know in the same turn."""
+
+    def done(self) -> bool: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 @dataclass(slots=True)
 class _Item:
     """Something that has happened; `done` hears when it is durable or rejected, `end` only of a rejection.
@@ -59,7 +67,7 @@ class _Item:
 
     event: Event | Chained | None
     done: asyncio.Future[None] | None = None
-    end: asyncio.Future[Any] | None = None
+    end: Asker | None = None
 
     def reject(self, error: Exception) -> bool:
         """False if nobody is to hear it."""
@@ -93,6 +101,8 @@ class Engine:
         """Told of each claim and channel whose time has come, before the core looks at it."""
         self.on_look_up: Callable[[list[bytes], list[bytes]], None] = lambda new, offered: None
         """Told of the hashlocks of payments to be made and of claims offered, before the core sees them."""
+        self.supply: Callable[[bytes], Sequence[tuple[Event, Asker]]] = lambda channel_id: ()
+        """Asked, before a channel that has changed is flushed, what else shall happen in it in this turn."""
         self._queue: deque[_Item] = deque()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -181,6 +191,9 @@ class Engine:
             self._take(item, drafts, writes, done)
         if len(self._queue) <= BACKLOG_EVENTS // 2:
             self._room.set()
+        for channel_id in sorted(self.tables.dirty):
+            for request, asker in self.supply(channel_id):
+                self._take(_Item(request, end=asker), drafts, writes, done)
         self._flush(drafts, patient)
         if not self._queue and not self.tables.dirty:
             self._work.clear()

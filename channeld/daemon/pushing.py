@@ -57,7 +57,7 @@ def _stream(row: bytes) -> Stream:
     return record
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
     """What one caller asks for at once, all in one stream, and what became of it so far.
 
@@ -97,6 +97,7 @@ class _Lane:
     asked: dict[Push, deque[_Place]] = field(default_factory=dict)
     handed: list[_Place] = field(default_factory=list)
     handing_over: bool = False
+    one_by_one: bool = False
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -118,6 +119,21 @@ class Follower:
         self._news.clear()
         keys, self._grown = self._grown, {}
         return [record for key in keys if not (record := self._totals[key]).outgoing]
+
+
+@dataclass(frozen=True, slots=True)
+class _Supplied:
+    """A batch that went along in a turn. If it is rejected, it stands in line again, for one by one."""
+
+    desk: "PushDesk"
+    lane: _Lane
+    batch: list[_Place]
+
+    def done(self) -> bool:
+        return False
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self.desk.refused(self.lane, self.batch)
 
 
 class PushDesk:
@@ -215,19 +231,15 @@ class PushDesk:
         """As long as somebody stands in line and the core has room: ask it, one batch a turn."""
         try:
             while lane.line and (room := self._room(lane.channel_id)):
-                batch = lane.handed = [lane.line.popleft() for _ in range(min(room, len(lane.line)))]
-                if len(lane.line) < MAX_IN_LINE // 2:
-                    lane.room.set()
-                why = await self._ask(lane, batch)
-                if why and (len(batch) == 1 or lane.channel_id not in self._engine.tables.online):
-                    for order, place in batch:
-                        order.drop(place, why)
-                elif why:  # one of them cannot be made: which?
-                    for each in batch:
-                        why = await self._ask(lane, [each])
-                        if why:
-                            each[0].drop(each[1], why)
-                lane.handed = []
+                batch = lane.handed = _first_in(lane, room)
+                why, refused = await self._ask(lane, batch)
+                if len(batch) == 1 or lane.channel_id not in self._engine.tables.online:
+                    _drop(refused, why)
+                else:  # one of them cannot be made: which?
+                    for each in refused:
+                        why, singly = await self._ask(lane, [each])
+                        _drop(singly, why)
+                lane.handed, lane.one_by_one = [], False
         except OperationalError:
             log.info("the daemon stops with %d pushes in line", len(lane.line))
         finally:
@@ -235,21 +247,31 @@ class PushDesk:
             if not lane.line and not lane.asked:
                 self._lanes.pop(lane.channel_id, None)
 
-    async def _ask(self, lane: _Lane, batch: list[_Place]) -> str:
-        """Give the core some pushes; why it takes none of them, or empty. Their answers may come first."""
-        for order, place in batch:
-            lane.asked.setdefault(order.pushes[place], deque()).append((order, place))
-        pushes = tuple([order.pushes[place] for order, place in batch])
+    async def _ask(self, lane: _Lane, batch: list[_Place]) -> tuple[str, list[_Place]]:
+        """Give the core some pushes; why it takes none of them, and whom that concerns."""
+        request = _expect(lane, batch)
         try:
-            await self._engine.ask(PushesRequested(lane.channel_id, pushes))
+            await self._engine.ask(request)
         except Rejected as rejection:
-            for push in pushes:
-                places = lane.asked[push]
-                places.pop()
-                if not places:
-                    del lane.asked[push]
-            return str(rejection)
-        return ""
+            return str(rejection), _forget(lane, batch)
+        return "", []
+
+    def supply(self, channel_id: bytes) -> list[tuple[PushesRequested, _Supplied]]:
+        """A channel has changed in this turn: if the peer has answered, the next batch goes with that."""
+        lane = self._lanes.get(channel_id)
+        if lane is None or not lane.line or lane.one_by_one or channel_id not in self._engine.tables.online:
+            return []
+        room = self._room(channel_id)
+        if not room:
+            return []
+        batch = _first_in(lane, room)
+        return [(_expect(lane, batch), _Supplied(self, lane, batch))]
+
+    def refused(self, lane: _Lane, batch: list[_Place]) -> None:
+        """One of a batch cannot be made: all are asked for again."""
+        lane.line.extendleft(reversed(_forget(lane, batch)))
+        lane.one_by_one = True
+        self._soon(lane)
 
     def _room(self, channel_id: bytes) -> int:
         """How many pushes the core shall be asked for now: none while the peer has some of ours to answer.
@@ -279,6 +301,51 @@ async def _room_in(lane: _Lane, timeout_s: float) -> None:
 def _give_up(done: asyncio.Future[None]) -> None:
     if not done.done():
         done.set_result(None)
+
+
+def _drop(places: list[_Place], why: str) -> None:
+    for order, place in places:
+        order.drop(place, why)
+
+
+def _first_in(lane: _Lane, most: int) -> list[_Place]:
+    batch = [lane.line.popleft() for _ in range(min(most, len(lane.line)))]
+    if len(lane.line) < MAX_IN_LINE // 2:
+        lane.room.set()
+    return batch
+
+
+def _expect(lane: _Lane, batch: list[_Place]) -> PushesRequested:
+    """What to ask the core for; its answers may come before it is known that it has taken them."""
+    for place in batch:
+        lane.asked.setdefault(_push(place), deque()).append(place)
+    return PushesRequested(lane.channel_id, tuple([_push(place) for place in batch]))
+
+
+def _forget(lane: _Lane, batch: list[_Place]) -> list[_Place]:
+    """The core has not taken these: who it is that will hear no answer.
+
+    Somebody may have been given the answer to an equal push meanwhile; then whoever waits for that one.
+    """
+    forgotten: list[_Place] = []
+    for place in batch:
+        push = _push(place)
+        places = lane.asked.get(push)
+        if places is None:
+            continue
+        if place in places:
+            places.remove(place)
+        else:
+            place = places.pop()
+        forgotten.append(place)
+        if not places:
+            del lane.asked[push]
+    return forgotten
+
+
+def _push(place: _Place) -> Push:
+    order, number = place
+    return order.pushes[number]
 
 
 def _next(lane: _Lane, push: Push) -> _Place | None:

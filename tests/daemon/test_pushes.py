@@ -103,6 +103,27 @@ async def test_whoever_asks_faster_than_bob_signs_waits_and_nothing_is_lost(tmp_
         assert await sums(net["bob"], ab, "received") == (1_200, 1_200)
 
 
+async def test_of_too_many_callers_as_many_are_served_as_there_is_money_for(tmp_path):
+    async with cluster(tmp_path, "alice", "bob") as net:
+        ab = await neighbours(net)
+
+        async def one(number: int) -> bool:
+            """Alike or not: some pushes equal each other, some do not."""
+            stream = TALK if number % 3 else number.to_bytes(16, "big")
+            try:
+                done = await net["alice"].push(net.node_id("bob"), "USD", stream, [10 * USD], 60.0)
+            except Rejected:
+                return False
+            return done.sent == 1
+
+        served = await asyncio.gather(*(one(number) for number in range(1_000)))
+        assert sum(served) == STAKE // (10 * USD)
+        listed = [info for end in ("alice", "bob") for info in (await net[end].streams(None, 1_000))[0]]
+        assert sum(info.count for info in listed) == 2 * sum(served)
+        assert all(info.pending_count == 0 for info in listed)
+        assert (await net["alice"].channel(ab)).ours == 0
+
+
 # Deaths -------------------------------------------------------------------------------------------------
 
 PUSHES = 60
