@@ -5,6 +5,7 @@ the journal, and the next one goes on where it ended.
 """
 
 import asyncio
+import logging
 from itertools import cycle
 
 from channeld.core.events import InvoiceLapsed
@@ -12,6 +13,9 @@ from channeld.core.records import Invoice
 from channeld.daemon.engine import Engine
 from channeld.daemon.history import typed
 from channeld.daemon.pruning import HISTORIES, forget_paid_step, prune_step
+from channeld.wire.records import DamagedRecord
+
+log = logging.getLogger(__name__)
 
 ROUND_S = 1.0
 ROUND_INVOICES = 200
@@ -46,7 +50,11 @@ class Housekeeping:
             return  # the chain has not been seen yet
         self._lapse_invoices(now_s)
         if self._keep_s and now_s >= self._rest_until_s:
-            self._prune(now_s)
+            try:
+                self._prune(now_s)
+            except DamagedRecord as error:
+                log.error("history is not forgotten any more: %s; see `channeld db check`", error)
+                self._keep_s = 0  # no reason to stop: no money depends on what is old
 
     def _lapse_invoices(self, now_s: int) -> None:
         rows = self._engine.journal.since("invoice", self._invoices_after, ROUND_INVOICES)

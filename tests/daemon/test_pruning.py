@@ -270,3 +270,10 @@ async def test_the_daemon_clears_away_what_lapsed_and_what_is_old(tmp_path):
             house.round()
         assert names_left(journal, "payment_done", ("old", "young")) == {"young"}
         assert hashlock("old") in PaymentsMade(journal)
+
+        # A record that the disk has changed is no reason to stop, and none to go on forgetting.
+        journal.commit([Put("payment_done", b"?" * 32, b"nonsense"), *past(replace(old, hashlock=b"!" * 32))])
+        house = Housekeeping(carol.engine, 90)
+        for _ in range(3):
+            house.round()
+        assert journal.get("payment_done", b"!" * 32) is not None
