@@ -207,10 +207,13 @@ def test_the_median_whatever_the_order(town: Town, values: list[int], price: int
             publish(town, packages)
 
 
-@pytest.mark.parametrize("grace_h", [1, 255])
-def test_the_shortest_and_the_longest_grace(town: Town, grace_h: int) -> None:
+@pytest.mark.parametrize("grace_h", [*range(1, 9), 255])
+def test_a_price_is_kept_under_the_feed_with_its_grace(town: Town, grace_h: int) -> None:
     packages = made_packages([5, 6, 7], town.now_s)
-    assert publish(town, packages, feed_of(packages, grace_h)).event("PricePublished")["price"] == 6
+    feed = feed_of(packages, grace_h)
+    publish(town, packages, feed)
+    key = keccak(feed.feed_id + town.now_s.to_bytes(32, "big"))
+    assert town.court.view("prices", key) == town.now_s << 128 | 6
 
 
 def test_a_median_of_zero_is_no_price(town: Town) -> None:
