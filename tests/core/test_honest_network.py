@@ -97,12 +97,26 @@ class HonestNetwork(Pushing, RuleBasedStateMachine):
             self.fired("settlement asked for")
 
     @precondition(lambda self: self.town.chain.now_s > T0_S + 300)
-    @rule(data=st.data(), unilateral=st.booleans(), lucky=st.integers(0, 3))
-    def close(self, data: st.DataObject, unilateral: bool, lucky: int) -> None:
+    @rule(data=st.data(), lucky=st.integers(0, 3))
+    def leave_alone(self, data: st.DataObject, lucky: int) -> None:
+        self._close(data, lucky, unilateral=True)
+
+    @precondition(lambda self: self.town.chain.now_s > T0_S + 300)
+    @rule(data=st.data(), lucky=st.integers(0, 3))
+    def leave_together(self, data: st.DataObject, lucky: int) -> None:
+        self._close(data, lucky, unilateral=False)
+
+    def _close(self, data: st.DataObject, lucky: int, *, unilateral: bool) -> None:
         node = self.town[data.draw(st.sampled_from(self.path))]
-        channel_id = data.draw(st.sampled_from(list(self.town.links.values())))
+        link = data.draw(st.sampled_from(list(self.town.links)))
+        channel_id = self.town.links[link]
         if lucky or node not in self.town.awake() or channel_id not in node.tables.records[Channel]:
             return
+        if not unilateral and self._both_awake(*link):
+            # Whoever wants to leave together waits for the other one.
+            if link not in self.town.network.up:
+                self.town.reconnect(*sorted(link))
+            self.town.deliver_all()
         if self.town.ask(node.name, CloseRequested(channel_id, unilateral)):
             self.fired("unilateral close" if unilateral else "cooperative close")
         self.town.catch_up()
