@@ -18,13 +18,13 @@ from random import Random
 
 from channeld.api.client import ApiClient
 from channeld.core.channel import Channel
-from channeld.core.errors import Rejected
+from channeld.core.errors import OperationalError, Rejected
 from channeld.services.devchain.accounts import development_account
 from channeld.wire.eip712 import domain_separator, state_digest
 from channeld.wire.records import decode_record
 from tests.daemon.cluster import USD, Cluster, cluster
 from tests.daemon.mortal import Mortal
-from tests.daemon.mortal_life import insist, until
+from tests.daemon.mortal_life import ASK_AGAIN_S, insist, until
 from tests.daemon.town import PURSE, STAKE
 
 SEED = int(os.environ.get("CHANNELD_SEED") or time.time_ns() % 10**6)
@@ -38,6 +38,9 @@ MOST_WRITES = 40
 """Some die by the clock, some right after one of their next writes."""
 
 ERRANDS = (("alice", "carol"),) * 3 + (("carol", "alice"),) * 2 + (("bob", "carol"), ("alice", "bob"))
+STREAMS = (("alice", "bob"), ("bob", "carol"))
+PUSHED_AT_ONCE = 20
+PAGE = 100
 PATIENCE_S = 1.0
 RESOLVED_S = 300.0
 """Once nobody dies any more it takes a second; only a failing test waits for it."""
@@ -51,6 +54,7 @@ class Town:
     people: dict[str, Mortal]
     random: Random
     paid: list[tuple[str, str, bytes]] = field(default_factory=list)
+    pushed: Counter[tuple[str, str]] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,6 +89,18 @@ class Town:
             await insist(done, RESOLVED_S)
             self.paid.append((payer, payee, made[0]))
 
+    async def stream(self, payer: str, payee: str) -> None:
+        """Pushes, until it is over. Who dies may not know which were made; the totals of both must agree."""
+        while not self.over.is_set():
+            amounts = [self.random.randrange(1, 1_000)] * PUSHED_AT_ONCE
+            try:
+                pushed = await self[payer].push(
+                    self.net.node_id(payee), "USD", payer.encode().ljust(16), amounts, PATIENCE_S
+                )
+                self.pushed[payer, payee] += pushed.sent
+            except (OperationalError, Rejected):
+                await asyncio.sleep(ASK_AGAIN_S)
+
     async def kill_again_and_again(self, name: str) -> None:
         """Lives of random length, until it is over; then one that lasts."""
         victim = self.people[name]
@@ -107,6 +123,8 @@ class Town:
         async with asyncio.TaskGroup() as group:
             for payer, payee in ERRANDS:
                 group.create_task(self.run_errands(payer, payee))
+            for payer, payee in STREAMS:
+                group.create_task(self.stream(payer, payee))
             for name in NAMES:
                 group.create_task(self.kill_again_and_again(name))
             await asyncio.sleep(KILLING_S)
@@ -115,7 +133,10 @@ class Town:
 
     async def _enough(self) -> bool:
         served = {(payer, payee) for payer, payee, _ in self.paid}
-        return served == set(ERRANDS) and all(self.deaths[name] >= LEAST_DEATHS for name in NAMES)
+        streamed = all(self.pushed[pair] for pair in STREAMS)
+        return (
+            streamed and served == set(ERRANDS) and all(self.deaths[name] >= LEAST_DEATHS for name in NAMES)
+        )
 
     async def quiet(self) -> bool:
         """Whether nothing is under way anywhere."""
@@ -161,9 +182,9 @@ async def begin(town: Town) -> None:
 
 async def every(fetch) -> list:
     """All pages of a listing."""
-    found, page = await fetch(None, 1_000)
+    found, page = await fetch(None, PAGE)
     while page.next_before is not None:
-        more, page = await fetch(page.next_before, 1_000)
+        more, page = await fetch(page.next_before, PAGE)
         found += more
     return found
 
@@ -173,6 +194,7 @@ async def assert_equal_books(town: Town) -> int:
     earned = dict.fromkeys(NAMES, 0)
     succeeded: dict[bytes, int] = {}
     paid: dict[bytes, int] = {}
+    counted: dict[str, dict[tuple[bytes, bytes], tuple[int, int]]] = {"sent": {}, "received": {}}
     fees = 0
     for name in NAMES:
         for payment in await every(town[name].payments):
@@ -187,6 +209,13 @@ async def assert_equal_books(town: Town) -> int:
                 assert invoice.hashlock not in paid
                 paid[invoice.hashlock] = invoice.received
                 earned[name] += invoice.received
+        for stream in await every(town[name].streams):
+            assert stream.pending_count == 0
+            place = stream.channel_id, stream.stream
+            counted[stream.direction][place] = stream.count, stream.total
+            earned[name] += stream.total if stream.direction == "received" else -stream.total
+    assert counted["sent"] == counted["received"]
+    assert sum(count for count, _ in counted["sent"].values()) >= town.pushed.total()
     assert succeeded == paid
     assert succeeded.keys() >= {hashlock for _, _, hashlock in town.paid}
     earned["bob"] += fees
@@ -240,5 +269,7 @@ async def test_a_minute_of_sigkill_under_load_ends_with_equal_books(tmp_path):
                 mortal.destroy()
         assert_equal_states(town)
         deaths = ", ".join(f"{name} {town.deaths[name]}" for name in NAMES)
-        print(f"{len(town.paid)} payments, {fees} units of fees; killed: {deaths}")
+        print(
+            f"{town.pushed.total()} pushes, {len(town.paid)} payments, {fees} units of fees; killed: {deaths}"
+        )
         assert fees > 0
