@@ -184,7 +184,7 @@ class Gossip:
             place = slice(bucket * DIGEST_BYTES, (bucket + 1) * DIGEST_BYTES)
             if ours[place] == theirs.digests[place]:
                 continue
-            for key in list(self._buckets[bucket]):
+            for key in sorted(self._buckets[bucket]):  # a set has another order in every process
                 encoded = self._policies.get(key)
                 if encoded is not None:  # not gone meanwhile
                     yield encoded
