@@ -226,8 +226,9 @@ def test_no_price_before_its_instant_nor_of_another_scheme_nor_without_grace(tow
     with refused("redstone: too early"):
         publish(town, early)
     packages = made_packages([5, 6, 7], town.now_s)
-    with refused("redstone: unknown scheme"):
-        publish(town, packages, replace(feed_of(packages), scheme=1))
+    for scheme in (0, 1, 3, 255):
+        with refused("redstone: unknown scheme"):
+            publish(town, packages, replace(feed_of(packages), scheme=scheme))
     with refused("redstone: no grace"):
         publish(town, packages, feed_of(packages, grace_h=0))
     empty = replace(feed_of(packages), signers=(), threshold=0)
