@@ -12,10 +12,12 @@ from channeld.core.events import (
     InvoiceCreated,
     OptionRequested,
     PaymentRequested,
+    PushesRequested,
     SettlementRequested,
 )
 from channeld.core.forwarding import hub_fee
 from channeld.core.messages import Deliver, Instruction, QuoteReply, WriteOption
+from channeld.core.operations import NO_STREAM, STREAM_BYTES, Push
 from channeld.core.records import Invoice, OptionLeg
 from channeld.wire.packet import Hop, build_packet
 from tests.simulator.market import FEED_ID, Offer
@@ -184,6 +186,17 @@ def _take_quote(life: "Life", route: Way, offer: Offer, reply: QuoteReply) -> No
         life.ledger.count("act", f"buy over {len(route.channels)} hops")
 
 
+def push(life: "Life") -> bool:
+    """Money without a condition, to a neighbour."""
+    found = _some_channel(life)
+    if found is None:
+        return False
+    stream = life.dice.pick((NO_STREAM, b"s" * STREAM_BYTES))
+    amounts = [life.dice.pick((1, 1, 7, 60, 700, 9_000)) for _ in range(1 + life.dice.below(4))]
+    pushes = tuple(Push(stream, amount) for amount in amounts)
+    return _ask(life, found[0], PushesRequested(found[1].channel_id, pushes))
+
+
 def settle(life: "Life") -> bool:
     found = _some_channel(life)
     if found is None:
@@ -252,6 +265,7 @@ ACTS: dict[str, tuple[Callable[["Life"], bool], int]] = {
     "pay": (pay, 12),
     "pay many": (pay_many, 4),
     "ask for a quote": (buy, 8),
+    "push": (push, 3),
     "settle": (settle, 2),
     "close": (close, 2),
     "leave": (leave, 2),

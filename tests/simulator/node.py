@@ -31,12 +31,14 @@ from channeld.core.events import Event, MessageReceived
 from channeld.core.messages import CloseOffer, Hello, Relay
 from channeld.core.operations import Settle
 from channeld.daemon.acting import Actor, toolbox
+from channeld.daemon.app import _looking_up
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds, PriceWatch
 from channeld.daemon.gossip import Gossip
 from channeld.daemon.history import PaymentsMade
 from channeld.daemon.peering import PROTOCOL, Peering
+from channeld.daemon.pushing import StreamTotals
 from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
 from channeld.daemon.submitting import Submitter
 from channeld.daemon.waiting import Waiters
@@ -107,7 +109,8 @@ class SimulatedNode:
         """As `daemon.app` puts the parts together."""
         life, journal, signer = self.life, self.journal, self.signer
         secrets, prices = RegisteredSecrets(journal), PublishedPrices(journal)
-        tables = Tables(registered_s=secrets, published=prices, paid=PaymentsMade(journal))
+        made = PaymentsMade(journal)
+        tables = Tables(registered_s=secrets, published=prices, paid=made, streams=StreamTotals(journal))
         clock = ChainClock(
             SKEW_LIMIT_S,
             monotonic=lambda: life.now_ms / 1000,
@@ -122,6 +125,7 @@ class SimulatedNode:
             clock,
             lambda effect: self._act(acting[0], effect),
         )
+        self.engine.on_look_up = _looking_up(made, secrets)
         gossip = Gossip(journal, tables, signer, DOMAIN, CHAIN_ID, policy_of)
         gossip.restore()
         hello = Hello(PROTOCOL, CHAIN_ID, COURT, self.name)
