@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from channeld.core.channel import Channel, Phase, is_gone
 from channeld.core.claims import State
-from channeld.core.events import CloseRequested, SettlementRequested
+from channeld.core.events import SettlementRequested
 from channeld.core.operations import MAX_OPERATIONS
 from channeld.core.records import Forward, ForwardStatus, Payment, Secret, Trade
 from channeld.core.solvency import NO_EXPOSURE, require_solvent
@@ -97,28 +97,15 @@ class HonestNetwork(Pushing, RuleBasedStateMachine):
             self.fired("settlement asked for")
 
     @precondition(lambda self: self.town.chain.now_s > T0_S + 300)
-    @rule(data=st.data(), lucky=st.integers(0, 3))
-    def leave_alone(self, data: st.DataObject, lucky: int) -> None:
-        self._close(data, lucky, unilateral=True)
-
-    @precondition(lambda self: self.town.chain.now_s > T0_S + 300)
-    @rule(data=st.data(), lucky=st.integers(0, 3))
-    def leave_together(self, data: st.DataObject, lucky: int) -> None:
-        self._close(data, lucky, unilateral=False)
-
-    def _close(self, data: st.DataObject, lucky: int, *, unilateral: bool) -> None:
+    @rule(data=st.data(), how=st.sampled_from(("not yet", "cooperative", "unilateral")))
+    def close(self, data: st.DataObject, how: str) -> None:
         node = self.town[data.draw(st.sampled_from(self.path))]
         link = data.draw(st.sampled_from(list(self.town.links)))
-        channel_id = self.town.links[link]
-        if lucky or node not in self.town.awake() or channel_id not in node.tables.records[Channel]:
+        known = self.town.links[link] in node.tables.records[Channel]
+        if how == "not yet" or node not in self.town.awake() or not known:
             return
-        if not unilateral and self._both_awake(*link):
-            # Whoever wants to leave together waits for the other one.
-            if link not in self.town.network.up:
-                self.town.reconnect(*sorted(link))
-            self.town.deliver_all()
-        if self.town.ask(node.name, CloseRequested(channel_id, unilateral)):
-            self.fired("unilateral close" if unilateral else "cooperative close")
+        if self.town.leave(node.name, link, unilateral=how == "unilateral"):
+            self.fired(f"{how} close")
         self.town.catch_up()
 
     # --- what the world does to them ------------------------------------------------------------------

@@ -9,6 +9,7 @@ from channeld.core.claims import Claim, OptionTerms, PayoffKind
 from channeld.core.draft import HubPolicy
 from channeld.core.errors import Rejected
 from channeld.core.events import (
+    CloseRequested,
     Event,
     InvoiceCreated,
     OptionRequested,
@@ -213,6 +214,14 @@ class Town:
             if sum(node.ring() for node in self.awake()) == 0:
                 return
         raise AssertionError("timers never come to rest")
+
+    def leave(self, name: str, link: frozenset[str], *, unilateral: bool) -> bool:
+        """Ask to close a channel; whoever wants to leave together waits for the other one."""
+        if not unilateral and not self.chain.asleep & link:
+            if link not in self.network.up:
+                self.reconnect(*sorted(link))
+            self.deliver_all()
+        return self.ask(name, CloseRequested(self.links[link], unilateral))
 
     def deliver_all(self) -> None:
         self.network.run()
