@@ -290,8 +290,11 @@ def _look_again(draft: Draft, channel: Channel, tools: Toolbox) -> None:
 
 
 def _require_online(draft: Draft, channel: Channel) -> None:
-    """Before both have said what they hold, nobody may move the channel."""
-    if not draft.is_online(channel.channel_id):
+    """Before both have said what they hold, nobody may move the channel.
+
+    Where we have left alone meanwhile, the peer cannot know yet: what it signs is heard for its secrets only.
+    """
+    if channel.phase.signs_states and not draft.is_online(channel.channel_id):
         raise PeerViolation(f"channel {channel.channel_id.hex()}: expected a reestablish message first")
 
 

@@ -200,12 +200,12 @@ class Network:
         return channel_id
 
     def connect(self, one: str, other: str) -> None:
-        self.up.add(frozenset((one, other)))
         self.hello(one, other)
         self.run()
 
     def hello(self, one: str, other: str) -> None:
         """Both ends of a new connection speak; nothing is delivered yet."""
+        self.up.add(frozenset((one, other)))
         for node, peer in ((self[one], self[other]), (self[other], self[one])):
             node.forget(peer.node_id)
             node.met(peer)

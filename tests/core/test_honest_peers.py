@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from channeld.core.channel import Deposits, Phase
-from channeld.core.events import CloseRequested, DepositsConfirmed
+from channeld.core.events import CloseRequested, DepositsConfirmed, PushesRequested
+from channeld.core.operations import NO_STREAM, Push
 from tests.core.network import Network
 
 
@@ -23,6 +24,18 @@ def test_a_top_up_of_a_channel_in_dispute_does_not_say_that_it_is_up():
     network.run()
     assert channel_id not in bob.tables.online
     assert alice.channel(channel_id).deposits == Deposits(1_500, 1_000)
+
+
+def test_a_proposal_said_again_to_a_peer_who_has_just_left_alone_is_nobodys_fault():
+    network, channel_id = street()
+    alice, bob = network["alice"], network["bob"]
+    alice.happen(PushesRequested(channel_id, (Push(NO_STREAM, 5),)))
+    network.disconnect("alice", "bob")  # before bob has her proposal
+    network.hello("alice", "bob")
+    network.deliver("bob")  # alice hears what he holds, and says it again
+    bob.happen(CloseRequested(channel_id, unilateral=True))
+    network.run()
+    assert bob.refused == [] and bob.channel(channel_id).theirs.version == 0
 
 
 def ready_to_close(network: Network, channel_id: bytes) -> None:
