@@ -4,10 +4,14 @@ import os
 from collections import Counter
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 SOAK = float(os.environ.get("CHANNELD_SOAK", "1"))
 SEED = os.environ.get("CHANNELD_SEED")
 """Hypothesis prints the seed of a failure; `pytest --hypothesis-seed` runs it again."""
+
+LONGER_ROUNDS = (2, 4, 8, 16)
+"""A round with the same dice goes on where a shorter one ended."""
 
 
 def examples(usual: int, steps: int) -> settings:
@@ -21,11 +25,6 @@ def examples(usual: int, steps: int) -> settings:
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
         print_blob=True,
     )
-
-
-def unseen(usual: settings) -> settings:
-    """The same settings for another round, which lives other lives."""
-    return settings(usual, derandomize=False, database=None)
 
 
 class Fired:
@@ -43,3 +42,13 @@ class Fired:
     def require(self, *names: str) -> None:
         missing = self.missing(*names)
         assert not missing, f"never happened: {missing}; {dict(self.counts)}"
+
+    def live_until(self, machine: type[RuleBasedStateMachine], *names: str) -> None:
+        """Longer rounds of a machine that left something out; the usual dice fall everywhere the same."""
+        usual = machine.TestCase.settings
+        for factor in LONGER_ROUNDS:
+            if not self.missing(*names):
+                break
+            more = settings(usual, max_examples=factor * usual.max_examples, database=None)
+            run_state_machine_as_test(machine, settings=more)
+        self.require(*names)

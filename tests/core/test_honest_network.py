@@ -12,7 +12,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from channeld.core.channel import Channel, Phase, is_gone
@@ -25,7 +24,7 @@ from tests.core import pushes
 from tests.core.books import Prices, due_by_records, fees_earned, prices_now, worst_case
 from tests.core.network import T0_S, Node
 from tests.core.pushes import Pushing
-from tests.core.soak import Fired, examples, unseen
+from tests.core.soak import Fired, examples
 from tests.core.town import EXPIRY_S, GRACE_S, LEGS, PRICE, Town
 
 AMOUNTS = st.sampled_from([1, 7, 90, 400, 1_100, 2_900, 5_000])
@@ -372,10 +371,6 @@ ALWAYS = (
 )
 
 
-MORE_ROUNDS = 10
-"""A round that left something out is followed by others, which live other lives."""
-
-
 @pytest.mark.parametrize(
     ("machine", "more"),
     [
@@ -386,12 +381,7 @@ MORE_ROUNDS = 10
 def test_everything_that_can_happen_has_happened(machine: type[HonestNetwork], more: tuple[str, ...]) -> None:
     if not machine.fired.counts:
         pytest.skip("the machine itself was not selected")
-    wanted = (*ALWAYS, *more)
-    for _ in range(MORE_ROUNDS):
-        if not machine.fired.missing(*wanted):
-            break
-        run_state_machine_as_test(machine, settings=unseen(machine.TestCase.settings))
-    machine.fired.require(*wanted)
+    machine.fired.live_until(machine, *ALWAYS, *more)
 
 
 def test_options_stand_in_the_books_at_what_they_pay() -> None:

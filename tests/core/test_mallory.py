@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from channeld.core.events import (
     CloseRequested,
@@ -20,11 +20,9 @@ from tests.core.books import Prices
 from tests.core.mallory import hash_of
 from tests.core.pushes import PUSHES, answered
 from tests.core.repertoire import AMOUNTS, PAYMENT_SECRET
-from tests.core.soak import Fired, examples, unseen
+from tests.core.soak import Fired, examples
 from tests.core.thieves import BobAmongThieves
 from tests.core.town import ETH, EXPIRY_S, FEED, GRACE_S, LEGS, MARKS, PRICE
-
-MORE_ROUNDS = 5
 
 
 class BobTrades(BobAmongThieves):
@@ -173,8 +171,4 @@ def test_pushes_went_both_ways_among_thieves() -> None:
     if not TradesBelow.fired.counts:
         pytest.skip("the machine itself was not selected")
     wanted = ("bob pushed", "push sent", "push dropped", "bob took Push")
-    for _ in range(MORE_ROUNDS):
-        if not TradesBelow.fired.missing(*wanted):
-            break
-        run_state_machine_as_test(TradesBelow, settings=unseen(TradesBelow.TestCase.settings))
-    TradesBelow.fired.require(*wanted)
+    TradesBelow.fired.live_until(TradesBelow, *wanted)
