@@ -40,7 +40,7 @@ def run(options: list[str]) -> dict[str, Any]:
     )
     figures = asyncio.run(_measure(chosen))
     for name, value in figures.items():
-        print(f"  {name:34} {value:12,.2f}")
+        print(f"  {name:34} {value:14,.4f}")
     return figures
 
 
