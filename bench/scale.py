@@ -327,12 +327,13 @@ def _targets(payments: int) -> dict[str, str]:
 
 
 async def _listings(bob: _Child, payments: int) -> Figures:
-    """Milliseconds of each listing call, the HTTP and JSON of both ends included."""
+    """Of each listing call: the milliseconds it takes, HTTP and JSON of both ends included, and bob's CPU."""
     found: Figures = {}
     headers = {"Authorization": f"Bearer {read_token(bob.data_dir / 'api.token')}"}
     async with aiohttp.ClientSession(bob.about["api"], headers=headers) as session:
         for name, target in _targets(payments).items():
             taken_s = []
+            before = await bob.cpu_s()
             for _ in range(ASKED):
                 begin = time.perf_counter()
                 async with session.get(target) as answer:
@@ -340,6 +341,7 @@ async def _listings(bob: _Child, payments: int) -> Figures:
                     await answer.json()
                 taken_s.append(time.perf_counter() - begin)
             found[f"{name} ms"] = statistics.median(taken_s) * 1e3
+            found[f"{name} CPU ms"] = (await bob.cpu_s() - before) / ASKED * 1e3
     return found
 
 
@@ -377,4 +379,4 @@ def run(options: list[str]) -> dict[str, Any]:
 def _print(columns: list[Figures]) -> None:
     for name in columns[0]:
         digits = 0 if name in ("channels", "payments", "disk B/payment") else 2
-        print(f"  {name:28}" + "".join(f"{column[name]:16,.{digits}f}" for column in columns))
+        print(f"  {name:34}" + "".join(f"{column[name]:16,.{digits}f}" for column in columns))
