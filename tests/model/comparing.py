@@ -3,7 +3,7 @@
 from channeld.core.claims import Side, State
 from channeld.core.operations import Add, Expire, Fail, Fulfil
 from channeld.core.records import Secret
-from tests.model.moving import BACK, FORTH, GONE, OPEN, PAID, at
+from tests.model.moving import BACK, FORTH, GONE, OPEN, PAID, at, enforceable
 from tests.model.play import Play
 from tests.model.product import UNIT, Product, hash_of
 from tests.model.reacting import NEVER
@@ -112,7 +112,7 @@ class Compared(Product):
             bobs = self.scene.claims[number].payer == self.bob_number
             if op == FORTH and not bobs and not sight.give >> place & 1:
                 continue
-            if not (bobs and op == FORTH) and all(at(h, place) != OPEN for h in (view.mine, view.theirs)):
+            if not (bobs and op == FORTH) and all(at(h, place) != OPEN for h in enforceable(view)):
                 continue
             kept.add((number, op))
         return kept

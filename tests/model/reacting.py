@@ -20,7 +20,7 @@ from tests.model.moving import (
     put,
     unanswered,
 )
-from tests.model.scenes import Scene
+from tests.model.scenes import CALL, Scene
 
 IDLE, CARRIED, LET_GO, DONE = range(4)
 """What became of a link: nothing yet, carried on, answered backwards, paid."""
@@ -143,8 +143,11 @@ def learn(stage: Stage, views: list[View], mind: Mind, keys: list[int]) -> Mind:
 class _Step:
     """One reaction of one node, to its fixed point."""
 
-    def __init__(self, stage: Stage, views: list[View], mind: Mind, node: int, now: int) -> None:
+    def __init__(
+        self, stage: Stage, views: list[View], mind: Mind, node: int, now: int, offline: tuple[int, ...]
+    ) -> None:
         self.stage, self.views, self.mind, self.node, self.now = stage, views, mind, node, now
+        self.offline = offline
         self.know, self.told, self.links = mind.know, mind.told, mind.links
 
     def sight(self, end: int) -> Sight:
@@ -206,7 +209,8 @@ class _Step:
             self.links = put(self.links, number, DONE)
             return
         lone = link.needs is not None and at(self.links, link.needs) != CARRIED
-        if self.sight(end).public >> place & 1 or lone or not self.sight(far).room >> spot & 1:
+        room = self.sight(far).room >> spot & 1 and far not in self.offline
+        if self.sight(end).public >> place & 1 or lone or not room:
             self.links = put(self.links, number, LET_GO)
             self.let_go(link.incoming)
             return
@@ -220,7 +224,9 @@ class _Step:
         assert lock is not None
         if at(self.views[end].theirs, place) != OPEN or self.knows(lock) or self.answering(end, place):
             return
-        if self.sight(end).give >> place & 1 and self.still_pays(lock):
+        option = self.stage.scene.claims[claim].pays[0][0] == CALL
+        timely = self.sight(end).give if option else self.sight(end).room
+        if timely >> place & 1 and self.still_pays(lock):
             self.know |= self.stage.bit(self.node, lock)
             self.told |= 1 << lock
         else:
@@ -296,10 +302,13 @@ class _Step:
                 self.queue(end, place, FORTH)
 
 
-def react(stage: Stage, views: list[View], mind: Mind, node: int, late: int = 0) -> Mind:
-    """Let one node act on what it holds; changes `views` in place. Its clock is `late` phases behind."""
+def react(
+    stage: Stage, views: list[View], mind: Mind, node: int, late: int = 0, offline: tuple[int, ...] = ()
+) -> Mind:
+    """Let one node act on what it holds; changes `views` in place. Its clock is `late` phases behind; on the
+    ends in `offline` nothing can be offered."""
     while True:
-        step = _Step(stage, views, mind, node, mind.now - late)
+        step = _Step(stage, views, mind, node, mind.now - late, offline)
         before = list(views)
         step.run()
         after = mind._replace(know=step.know, told=step.told, links=step.links)

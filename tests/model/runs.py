@@ -68,18 +68,20 @@ SAFE = (
     Run("payment, blocks undone", payment(**REORG), states=6_313),
     Run("bob writes an option, blocks undone", writer(depth=1, delay=1), states=4_877),
     Run("payment over two hubs, honest in the middle", two_hubs(), states=19_632, ends_well=True),
-    Run("neighbours pay each other, one loss", neighbours(drops=1), states=3_322, ends_well=True),
+    Run("neighbours pay each other, one loss", neighbours(drops=1), states=4_014, ends_well=True),
     Run(
         "three pushes, two losses", neighbours(forth=0, back=0, pushes=3, drops=2), states=674, ends_well=True
     ),
-    Run("neighbours, clocks apart", neighbours(**LATE), states=2_592, ends_well=True),
-    Run("a line of three, one loss", line(drops=1), states=13_740, ends_well=True),
-    Run("a line of four", line(hops=3), states=4_767, ends_well=True),
-    Run("crashes over a deadline", line(**CRASHES), states=58_360, ends_well=True),
+    Run("neighbours, clocks apart", neighbours(**LATE), states=2_178, ends_well=True),
+    Run("a line of three, one loss", line(drops=1), states=15_015, ends_well=True),
+    Run("a line of four", line(hops=3), states=5_055, ends_well=True),
+    Run("crashes over a deadline", line(**CRASHES), states=61_337, ends_well=True),
 )
 
 LARGE = (
-    Run("crashes, sides exchanged", line(flipped=(0,), **CRASHES), states=55_381, ends_well=True),
+    Run("crashes, sides exchanged", line(flipped=(0,), **CRASHES), states=58_158, ends_well=True),
+    Run("option trade across two assets", trade(assets=2), states=212_573),
+    Run("two payments under two hashlocks", two_payments(), states=246_977),
     Run("payment across two chains, blocks undone", swap(stairs=2, delay=1, depth=1), states=30_742),
 )
 """Complete too, in minutes."""

@@ -11,9 +11,10 @@ import pytest
 
 from tests.model.comparing import Compared, has_counterpart
 from tests.model.exploring import Packer
+from tests.model.neighbourhood import Neighbourhood
 from tests.model.play import Play
 from tests.model.product import as_addressed
-from tests.model.scenes import Scene, buyer, payment, trade, two_payments, writer
+from tests.model.scenes import Scene, buyer, line, neighbours, payment, trade, two_payments, writer
 from tests.model.world import Label, Move
 
 SCENES = {
@@ -109,6 +110,36 @@ def test_the_core_goes_every_way_that_the_model_goes(scene: Scene, counted: list
                 ways.append((move.world, there))
     counted.append(f"the core in {len(seen):,} states of the model: {kinds.total():,} moves, {dict(kinds)}")
     assert kinds.keys() >= (KINDS if scene.owners == (None,) else KINDS - {"peer tells"})
+
+
+HONEST = {
+    "neighbours, two losses": neighbours(drops=2),
+    "a line of three, one loss": line(drops=1),
+    "a line of three there and back, two losses": line(there_and_back=True, drops=2),
+    "a line of four, one loss": line(hops=3, drops=1),
+}
+
+
+@pytest.mark.parametrize("scene", HONEST.values(), ids=HONEST.keys())
+def test_honest_cores_go_where_the_model_goes(scene: Scene, counted: list[str]):
+    """Several cores, what is on its way between them, and connections that are lost (R12)."""
+    kinds: Counter[object] = Counter()
+    for seed in range(40):
+        chance = random.Random(seed)
+        sided, network = as_addressed(scene, scene.nodes)
+        play = Play(sided)
+        world, cores = play.begin(), Neighbourhood(play, network)
+        trace: list[Label] = []
+        while moves := list(play.moves(world)):
+            assert cores.differences(world) == [], trace
+            move = chance.choice(moves)
+            trace.append(move.label)
+            cores.move(move.label)
+            world = move.world
+        assert cores.differences(world) == [], trace
+        kinds += Counter(label[0] for label in trace)
+    counted.append(f"cores beside the model: {kinds.total():,} moves, {dict(kinds)}")
+    assert kinds.keys() >= {"update", "ack", "hears", "drop", "connect", "tick"}
 
 
 def test_a_model_with_another_rule_is_told_from_the_core(monkeypatch: pytest.MonkeyPatch):

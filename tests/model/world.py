@@ -58,7 +58,7 @@ class Board:
         self.stage = Stage(scene, self.rules)
         self._updates: dict[tuple[int, View, Sight, int], list[tuple[Label, View, tuple[int, ...], str]]] = {}
         self._shifted: dict[tuple[int, View], View] = {}
-        self._reactions: dict[tuple[int, tuple[View, ...], Mind, int], tuple[tuple[View, ...], Mind]] = {}
+        self._reactions: dict[tuple[object, ...], tuple[tuple[View, ...], Mind]] = {}
         self.wired = [
             all(node in scene.honest for node in pair) and pair[0] != pair[1] for pair in scene.channels
         ]
@@ -82,16 +82,28 @@ class Board:
         mind = world.mind
         for node in nodes:
             ends = self.stage.ends_at[node]
-            key = (node, tuple(views[end] for end in ends), mind, world.late[node])
+            offline = self.offline(world, node)
+            key = (node, tuple(views[end] for end in ends), mind, world.late[node], offline)
             known = self._reactions.get(key)
             if known is None:
-                mind = react(self.stage, views, mind, node, world.late[node])
+                mind = react(self.stage, views, mind, node, world.late[node], offline)
                 self._reactions[key] = (tuple(views[end] for end in ends), mind)
             else:
                 for end, view in zip(ends, known[0], strict=True):
                     views[end] = view
                 mind = known[1]
         return self.shift(world, views, mind)
+
+    def offline(self, world: World, node: int) -> tuple[int, ...]:
+        """The ends of a node on which its honest peer has not yet said what it holds."""
+        found = []
+        for end in self.stage.ends_at[node]:
+            channel = self.stage.ends[end][0]
+            wire = world.wires[channel] if self.wired[channel] else None
+            side = int(self.scene.channels[channel][1] == node)
+            if wire is not None and not (wire.up and wire.online[side]):
+                found.append(end)
+        return tuple(found)
 
     def shift(self, world: World, views: list[View], mind: Mind) -> World:
         """The world with these views and minds, its versions written down anew."""
