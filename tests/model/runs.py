@@ -74,14 +74,18 @@ SAFE = (
     ),
     Run("neighbours, clocks apart", neighbours(**LATE), states=2_178, ends_well=True),
     Run("a line of three, one loss", line(drops=1), states=15_015, ends_well=True),
+    Run("a line of three there and back", line(there_and_back=True), states=9_990, ends_well=True),
     Run("a line of four", line(hops=3), states=5_055, ends_well=True),
     Run("crashes over a deadline", line(**CRASHES), states=61_337, ends_well=True),
 )
 
 LARGE = (
     Run("crashes, sides exchanged", line(flipped=(0,), **CRASHES), states=58_158, ends_well=True),
+    Run("neighbours, clocks apart, one loss", neighbours(drops=1, **LATE), states=43_670, ends_well=True),
+    Run("payment with other traffic, blocks undone", payment(**{**REORG, "traffic": True}), states=114_070),
     Run("option trade across two assets", trade(assets=2), states=212_573),
     Run("two payments under two hashlocks", two_payments(), states=246_977),
+    Run("payment over two hubs, one loss", two_hubs(drops=1), states=329_389, ends_well=True),
     Run("payment across two chains, blocks undone", swap(stairs=2, delay=1, depth=1), states=30_742),
 )
 """Complete too, in minutes."""
