@@ -31,7 +31,7 @@ from tests.simulator.market import Market
 from tests.simulator.mischief import Mischief
 from tests.simulator.network import Network, Speaker, message_name
 from tests.simulator.node import SimulatedNode, operations_in
-from tests.simulator.place import furnish, plan
+from tests.simulator.place import furnish, plan, thieves
 
 T0_S = 1_900_000_000 // SLOT_S * SLOT_S
 PULSE_MS = 3_000
@@ -56,8 +56,10 @@ class Broken(AssertionError):
 
 
 class Life:
-    def __init__(self, seed: int, *, loud: bool = False, honest: bool = False) -> None:
+    def __init__(self, seed: int, *, loud: bool = False, honest: bool = False, schemes: bool = False) -> None:
+        """`honest`: nobody lies. `schemes`: liars around bob do nothing else, and nothing else happens."""
         self.seed = seed
+        self.schemes = schemes
         self.dice = Dice(seed)
         self.ledger = Ledger(lives=1)
         self.trace = Trace(loud=loud)
@@ -72,7 +74,7 @@ class Life:
         self.chain = Chain(self.dice, T0_S, (TOKEN,), self.ledger.of("chain"))
         self.market = Market(self.dice, T0_S, lambda: self.now_s)
         self.network = Network(self.dice, lambda: self.now_ms, self.at, self.accuse, self.note)
-        self.plan = plan(self.dice, honest=honest)
+        self.plan = thieves(self.dice) if schemes else plan(self.dice, honest=honest)
         self.nodes = [
             SimulatedNode(self, name, honest=name not in self.plan.liars) for name in self.plan.names
         ]
@@ -168,8 +170,9 @@ class Life:
         self._slot()
         self._pulse()
         await healing.settle_in(self)
-        acts.begin(self)
-        faults.begin(self)
+        if not self.schemes:
+            acts.begin(self)
+            faults.begin(self)
         self.mischief.begin()
         await self._until(lambda: False, self.now_ms + self.plan.storm_ms)
         await healing.heal(self)
@@ -263,9 +266,9 @@ def open_claims_of(channel: Channel) -> list[Claim]:
     return [claim for state in channel.enforceable for claim in state.claims.values()]
 
 
-def run_life(seed: int, *, loud: bool = False, honest: bool = False) -> Life:
+def run_life(seed: int, *, loud: bool = False, honest: bool = False, schemes: bool = False) -> Life:
     """Live one life; raises Broken, or whatever else went wrong, with the life's last lines."""
-    life = Life(seed, loud=loud, honest=honest)
+    life = Life(seed, loud=loud, honest=honest, schemes=schemes)
     try:
         asyncio.run(life.live())
     except Exception as error:

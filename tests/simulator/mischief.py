@@ -65,7 +65,7 @@ class Mischief:
     def _strike(self) -> None:
         dice = self._life.dice
         self._gather()
-        name, act = dice.pick(_WEIGHTED)
+        name, act = ("scheme", scheme) if self._life.schemes else dice.pick(_WEIGHTED)
         forger = self._somebody()
         if forger is not None and act(self, forger):
             self._life.ledger.count("mischief", name)

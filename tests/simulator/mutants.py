@@ -15,11 +15,13 @@ from channeld.core.channel import Channel, Phase, Progress, Update, Verify
 from channeld.core.claims import Claim, Side, State
 from channeld.core.draft import Draft, Toolbox
 from channeld.core.effects import Effect, RegisterSecret
+from channeld.core.events import MessageReceived
 from channeld.core.messages import Complaint, Message
 from channeld.core.offers import release_secret
 from channeld.core.operations import Add, StateDraft
 from channeld.core.records import ClaimRef, Failure, FailureCode, Trade
 from channeld.core.world import World
+from channeld.daemon.peering import Peering
 from channeld.daemon.submitting import Submitter
 from tests.simulator.journal import MortalJournal
 
@@ -70,11 +72,11 @@ def b3_an_unsigned_refusal_counts(patch: Patch) -> None:
                     reactions.outgoing_gone(draft, ref, operation.claim, Failure(FailureCode.NO_CAPACITY))
         real(draft, peer, said, tools)
 
+    def complained(peering: Peering, peer_id: bytes, peer: object, complaint: Complaint) -> None:
+        peering._engine.post(MessageReceived(peer_id, complaint))
+
     patch.setattr(node, "_message", message)
-
-
-def b4_a_late_fulfil_is_taken(patch: Patch) -> None:
-    patch.setattr(StateDraft, "_require_early", lambda self, claim, world: None)
+    patch.setattr(Peering, "_complaint", complained)
 
 
 def b5_it_is_sent_before_it_is_durable(patch: Patch) -> None:
@@ -189,7 +191,6 @@ MUTANTS: tuple[Mutant, ...] = (
     b1_both_sides_sign_the_same_versions,
     b2_a_proposal_below_ones_own_signature_is_taken,
     b3_an_unsigned_refusal_counts,
-    b4_a_late_fulfil_is_taken,
     b5_it_is_sent_before_it_is_durable,
     b6_whoever_proposes_may_make_the_other_pay,
     b8_the_secret_is_out_before_the_option_is_there,

@@ -32,7 +32,7 @@ class Plan:
 def plan(dice: Dice, *, honest: bool) -> Plan:
     """Mostly three or four: every one more makes lives slower, not richer."""
     if not honest and dice.one_in(4):
-        return _thieves(dice)
+        return thieves(dice)
     count = dice.pick((2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 8))
     names = NAMES[:count]
     shape = dice.pick(SHAPES) if count > 2 else "line"
@@ -46,7 +46,7 @@ def plan(dice: Dice, *, honest: bool) -> Plan:
     return Plan(names, liars, tuple(_edges(dice, names, shape)), shape, dice.pick((1, 1, 2)), storm_ms)
 
 
-def _thieves(dice: Dice) -> Plan:
+def thieves(dice: Dice) -> Plan:
     """Bob, with liars on both sides."""
     names = NAMES[: dice.pick((3, 3, 4))]
     edges = tuple((names[at], names[at + 1]) for at in range(len(names) - 1))

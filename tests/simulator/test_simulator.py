@@ -17,11 +17,17 @@ ROOT = Path(__file__).parents[2]
 LIVES = 300
 A_PART = 25
 REPLAYED = 7
-MOST_LIVES = 60
+MOST_LIVES = 40
 """Of a mutant, until it is caught."""
 
 WANTED = {
-    "act": (*acts.ACTS, "buy over 1 hops", "buy over 2 hops", "pay over 3 hops"),
+    # Prices come when the storm is over, and then every daemon settles by itself, unasked.
+    "act": (
+        *(name for name in acts.ACTS if name != "settle"),
+        "buy over 1 hops",
+        "buy over 2 hops",
+        "pay over 3 hops",
+    ),
     "fault": (*faults.FAULTS, "crash", "crash before a write", "crash after a write", "forgotten"),
     "mischief": (*mischief.MISCHIEF, "vanish for ever"),
     "chain": (
@@ -86,3 +92,4 @@ def test_a_variant_that_loses_money_is_caught(mutant: Mutant, monkeypatch: pytes
     with pytest.raises(Broken):
         for seed in range(1, MOST_LIVES):
             run_life(seed)
+            run_life(seed, schemes=True)
