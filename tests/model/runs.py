@@ -85,6 +85,8 @@ LARGE = (
     Run("payment with other traffic, blocks undone", payment(**{**REORG, "traffic": True}), states=114_070),
     Run("option trade across two assets", trade(assets=2), states=212_573),
     Run("two payments under two hashlocks", two_payments(), states=246_977),
+    Run("two payments in opposite directions", two_payments(opposite=True), states=784_947),
+    Run("a line of four, one loss", line(hops=3, drops=1), states=247_752, ends_well=True),
     Run("payment over two hubs, one loss", two_hubs(drops=1), states=329_389, ends_well=True),
     Run("payment across two chains, blocks undone", swap(stairs=2, delay=1, depth=1), states=30_742),
 )
