@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MACHINES := tests/core/test_honest_network.py tests/core/test_solvency_properties.py tests/contracts/test_machine.py
 
-.PHONY: setup demo test foundry mutation million lint bench soak simulate clean
+.PHONY: setup demo test foundry mutation million model lint bench soak simulate clean
 setup: .venv/.done
 
 .venv/.done: pyproject.toml
