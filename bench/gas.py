@@ -226,7 +226,7 @@ def batches(scene: Scene) -> dict[str, int]:
 
 def pending(scene: Scene) -> dict[str, int]:
     """pending_each: of options that stay pending under their own hashlocks, in groups as large as are
-    netted and in the worst order for sorting. The dearest claim there is."""
+    netted and in the worst order for sorting, falling and without overlaps: the dearest claim there is."""
     few, many = (
         scene.settlement_gas(with_claims(State(9, 0), Claim(10**6, 1), *make_pending(scene, groups)))
         for groups in (1, 4)
@@ -239,8 +239,8 @@ def make_pending(scene: Scene, groups: int) -> list[Claim]:
     for index in range(groups * NETTED):
         expiry_s = scene.arena.now_s + 10**6 + index // NETTED
         strike = (5_000 - 100 * (index % NETTED)) * 10**8
-        terms = OptionTerms(PayoffKind.DIGITAL_CALL, scene.feed.feed_id, expiry_s, strike, 0)
-        made.append(Claim(index, 10**12 + index, scene.secret(), expiry_s - 60, terms))
+        terms = OptionTerms(PayoffKind.PUT, scene.feed.feed_id, expiry_s, strike, strike - 1)
+        made.append(Claim(2 * index + 1, 10**12 + index, scene.secret(), expiry_s - 60, terms))
     return made
 
 
@@ -255,12 +255,20 @@ SCENES: tuple[Callable[[Scene], dict[str, int]], ...] = (
 )
 
 
+CLAIM_KINDS = ("lock_each", "option_each", "pending_each")
+
+
 def measure() -> dict[str, int]:
     """Gas by key, each group of calls in a scene of its own."""
     gas: dict[str, int] = {}
     for play in SCENES:
         gas |= play(Scene())
     return {key: gas[key] for key in (*LIMITS, *sorted(gas.keys() - LIMITS.keys()))}
+
+
+def most_claims(gas: dict[str, int], kind: str) -> int:
+    """How many claims of one kind a settlement may have that fills a block."""
+    return (BLOCK_GAS - gas["settle_eth"]) // gas[kind]
 
 
 def run(options: list[str]) -> dict[str, int]:
@@ -275,8 +283,8 @@ def run(options: list[str]) -> dict[str, int]:
         over = "  OVER" if mark is not None and spent > mark else ""
         limit = f"{mark:,}" if mark is not None else ""
         print(f"{key:<20}{spent:>9,}{limit:>9}  {OTHERS.get(key, '')}{over}")
-    for kind in ("lock_each", "option_each", "pending_each"):
-        most = (BLOCK_GAS - gas["settle_eth"]) // gas[kind]
+    for kind in CLAIM_KINDS:
+        most = most_claims(gas, kind)
         print(
             f"{kind.removesuffix('_each'):<8} claims of one settlement in a 30M-gas block: about {most:,}",
             end="",

@@ -26,7 +26,7 @@ VALUE_BYTES = 100
 """A claim with its hashlock and two ids; a channel state beside it is 144 bytes a claim."""
 
 STATE_BYTES = 70_000
-"""A channel with 480 claims, the largest record there is."""
+"""A channel with 460 claims, the largest record there is."""
 
 GROUP = 50
 FSYNCS = 300

@@ -153,5 +153,5 @@ ATTACKS = {
     "floods": floods,
     "half a frame": half_a_frame,
     "conflicting versions": conflicts,
-    "240 claims at once": most_claims,
+    "230 claims at once": most_claims,
 }

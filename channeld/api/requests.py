@@ -187,7 +187,7 @@ class Pay:
 class PayMany:
     """The query of the payment stream: most payments at once.
 
-    The default is below the 240 claims that a channel holds a side, so that a stream alone does not
+    The default is below the 230 claims that a channel holds a side, so that a stream alone does not
     fill one.
     """
 

@@ -14,11 +14,11 @@ class FlightSettings:
     max_claims: Annotated[
         int,
         About(
-            "Carried in one channel, for all peers together: 20 of 240 places stay for your own payments.",
+            "Carried in one channel, for all peers together: 20 of 230 places stay for your own payments.",
             0,
             MAX_CLAIMS_PER_SIDE,
         ),
-    ] = 220
+    ] = 210
     max_claims_per_peer: Annotated[
         int,
         About(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.gas import GAS_FILE, LIMITS, measure
+from bench.gas import CHANNEL_CLAIMS, CLAIM_KINDS, GAS_FILE, LIMITS, measure, most_claims
 
 TOLERANCE = 0.005
 
@@ -24,3 +24,8 @@ def test_the_committed_figures_are_those_of_the_committed_bytecode(measured: dic
 @pytest.mark.parametrize("key", LIMITS)
 def test_every_mark_is_kept(measured: dict[str, int], key: str) -> None:
     assert measured[key] <= LIMITS[key]
+
+
+@pytest.mark.parametrize("kind", CLAIM_KINDS)
+def test_four_of_the_largest_settlements_fit_a_block(measured: dict[str, int], kind: str) -> None:
+    assert most_claims(measured, kind) >= 4 * CHANNEL_CLAIMS

@@ -11,7 +11,7 @@ from channeld.core.events import QuoteGiven
 from channeld.core.identity import ChannelParams
 from channeld.core.in_flight import Carried, Flight, FlightLimits, Load
 from channeld.core.messages import ForwardTo, WriteOption
-from channeld.core.operations import Add, Fail, Fulfil
+from channeld.core.operations import MAX_CLAIMS_PER_SIDE, Add, Fail, Fulfil
 from channeld.core.records import ClaimRef, Failure, FailureCode, Quote
 from channeld.wire.packet import encode_instruction
 from tests.core.mallory import Mallory, hash_of
@@ -54,8 +54,8 @@ ROWS = {
     "nothing is carried at all": ([], [], 1, replace(LIMITS, claims=0), FailureCode.BUSY),
     "no limits: all that he has": ([], [], OWN, FREE, None),
     "no limits: more than he has": ([], [], OWN + 1, FREE, FailureCode.NO_CAPACITY),
-    "no limits: places of the channel": ([1] * 239, [], 1, FREE, None),
-    "no limits: and no more": ([1] * 239, [1], 1, FREE, FailureCode.BUSY),
+    "no limits: places of the channel": ([1] * (MAX_CLAIMS_PER_SIDE - 1), [], 1, FREE, None),
+    "no limits: and no more": ([1] * (MAX_CLAIMS_PER_SIDE - 1), [1], 1, FREE, FailureCode.BUSY),
 }
 
 

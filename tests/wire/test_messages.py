@@ -220,7 +220,7 @@ CLAIM = [6, b"\x01", HASHLOCK, 1_700_000_000, None]
         (state_copy(with_item(CLAIM, 2, b"")), "claim.hashlock: expected 32 bytes, got 0"),
         (
             state_copy(*[with_item(CLAIM, 0, 2 * i) for i in range(2 * MAX_CLAIMS_PER_SIDE + 1)]),
-            "state.claims: expected an array of at most 480",
+            "state.claims: expected an array of at most 460",
         ),
         ([8, ID, [4, b""], SIGNATURE, SIGNATURE], "state copy.state: expected an array of 5, got 2 items"),
     ],

@@ -173,9 +173,10 @@ def test_a_state_that_both_signed_is_written_once(channel: Channel) -> None:
 def test_the_largest_channel_fits_the_journal() -> None:
     """Every claim an option, a full batch unanswered and as many operations waiting as may."""
     terms = OptionTerms(PayoffKind.COIN_PUT, b"\x05" * 32, 2**40 - 1, 2**128 - 1, 2**128 - 2)
-    top = 2**63 - 4 * MAX_CLAIMS_PER_SIDE
-    claims = {top + i: Claim(top + i, MAX_AMOUNT, b"\x06" * 32, 2**40 - 1, terms) for i in range(480)}
-    state = State(2**64 - 1, -(2**127), claims, (top + 480, top + 481))
+    most = 2 * MAX_CLAIMS_PER_SIDE
+    top = 2**63 - 2 * most
+    claims = {top + i: Claim(top + i, MAX_AMOUNT, b"\x06" * 32, 2**40 - 1, terms) for i in range(most)}
+    state = State(2**64 - 1, -(2**127), claims, (top + most, top + most + 1))
     add = Add(replace(claims[top], terms=terms), bytes(MAX_PACKET_BYTES))
     largest = replace(
         CHANNEL,

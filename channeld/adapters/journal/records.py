@@ -17,7 +17,7 @@ MAX_KEY_BYTES = 128
 """Two hashes and two counters: a longer key means that a value has slipped into the key."""
 
 MAX_VALUE_BYTES = 16 * 2**20
-"""200 times the largest channel state (480 claims, 70 kB); more would stall the loop for its write."""
+"""200 times the largest channel state (460 claims, 67 kB); more would stall the loop for its write."""
 
 MAX_PAGE = 1_000
 """Most records of one page: with the usual 200 bytes each, what one API answer can sensibly carry."""
