@@ -148,3 +148,19 @@ def test_parties_of_another_channel_cannot_close_this_one(town: Town, thief: Par
         town.court.send(
             thief, "close", channel.words, -1_000, town.now_s, thief.sign(digest), thief.sign(digest)
         )
+
+
+def test_what_was_signed_as_one_thing_is_not_another(town: Town) -> None:
+    channel = town.open(a=1_000, b=500)
+    words, net, until_s, *close = channel.signed_close(1, town.now_s)
+    *_, state_a, state_b = channel.signed_state(State(1, 1))
+    *_, withdraw_a, withdraw_b = channel.signed_withdrawal(1, 0, town.now_s)
+    for one, other in ((state_a, state_b), (withdraw_a, withdraw_b)):
+        with refused("not signed by a"):
+            town.court.send(mallory, "close", words, net, until_s, one, other)
+    for one, other in ((state_a, state_b), close):
+        with refused("not signed by a"):
+            town.court.send(mallory, "withdraw", words, 1, 0, until_s, one, other)
+    for one, other in ((withdraw_a, withdraw_b), close):
+        with refused("not signed by b"):
+            town.court.send(channel.a, "challenge", words, 1, 1, bytes(32), one, other)
