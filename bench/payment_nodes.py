@@ -114,7 +114,10 @@ class _Node:
                 opened = await self._daemon.open_channel(peer, "ETH", amount, None, OPEN_TIMEOUT_S)
             return opened.channel_id
 
-        return list(await asyncio.gather(*(one() for _ in range(count))))
+        opened = list(await asyncio.gather(*(one() for _ in range(count))))
+        while not self._daemon._tables.terms.keys() >= set(opened):  # what the peer says about pushes
+            await asyncio.sleep(0.01)
+        return opened
 
     async def order_policies(self) -> int:
         """How many channel ends this node knows the policy of."""

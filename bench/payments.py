@@ -25,10 +25,12 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
+from bench.options import at_least_one, seconds_of_load
 from bench.payment_cluster import MAX_HOPS, Cluster, fsync_p50_us, running_cluster
 from bench.payment_nodes import BULK, PAYMENT_TIMEOUT_S, Loaded, Spent
 from channeld.api.client import ApiClient
 from channeld.api.requests import MAX_IN_FLIGHT, Pay
+from channeld.config.neighbours import FlightSettings
 
 DATABASES = ("sqlite", "postgres")
 MOST_A_SECOND = 6_000
@@ -53,6 +55,9 @@ class Case:
     p50_ms: float | None = None
 
 
+CARRIED = FlightSettings().max_claims_per_peer
+"""What a hub has in flight for one neighbour, of which the payer is one."""
+
 MARKS = (
     Case("one channel, 200 in flight", 1, 200, per_s=4_000),
     Case("one channel, one in flight", 1, 1, per_s=500, p50_ms=2.0),
@@ -71,7 +76,14 @@ def run(options: list[str]) -> dict[str, Any]:
         f"{chosen.seconds:g} s each, {chosen.database}"
     )
     if chosen.hops or chosen.in_flight or chosen.channels:
-        case = Case("payments", chosen.hops or 1, chosen.in_flight or 200, chosen.channels or 1)
+        channels, hops = chosen.channels or 1, chosen.hops or 1
+        each = chosen.in_flight or (200 if hops == 1 else max(1, CARRIED // channels))
+        if hops > 1 and channels * each > CARRIED:
+            raise SystemExit(
+                f"payments: a hub carries at most {CARRIED} claims of one neighbour at once, "
+                f"got {channels} channels with {each} in flight each"
+            )
+        case = Case("payments", hops, each, channels)
         figures = asyncio.run(_measure(case, chosen.seconds, chosen.database))
         _show(case, figures)
         return figures
@@ -86,10 +98,10 @@ def run(options: list[str]) -> dict[str, Any]:
 
 def _parse(options: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench payments", description=__doc__)
-    parser.add_argument("--in-flight", type=int, help="payments at once, on each channel (200)")
+    parser.add_argument("--in-flight", type=at_least_one, help="payments at once, on each channel (200)")
     parser.add_argument("--hops", type=int, choices=range(1, MAX_HOPS + 1), help="channels on the path (1)")
-    parser.add_argument("--channels", type=int, help="channels of the payer (1)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load (%(default)s)")
+    parser.add_argument("--channels", type=at_least_one, help="channels of the payer (1)")
+    parser.add_argument("--seconds", type=seconds_of_load, default=SECONDS, help="of each load (%(default)s)")
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     return parser.parse_args(options)
 

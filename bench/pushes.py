@@ -18,6 +18,7 @@ from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
+from bench.options import at_least_one, seconds_of_load
 from bench.payment_cluster import Cluster, fsync_p50_us, running_cluster
 from bench.payment_nodes import AMOUNT, PAYMENT_TIMEOUT_S, Loaded, Spent
 from channeld.api.client import ApiClient
@@ -46,9 +47,9 @@ def run(options: list[str]) -> dict[str, Any]:
 
 def _parse(options: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench pushes", description=__doc__)
-    parser.add_argument("--in-flight", type=int, default=1_000, help="callers at once (%(default)s)")
-    parser.add_argument("--streams", type=int, default=1, help="streams they share (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each load (%(default)s)")
+    parser.add_argument("--in-flight", type=at_least_one, default=1_000, help="callers at once (%(default)s)")
+    parser.add_argument("--streams", type=at_least_one, default=1, help="streams they share (%(default)s)")
+    parser.add_argument("--seconds", type=seconds_of_load, default=4.0, help="of each load (%(default)s)")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     return parser.parse_args(options)
 

@@ -2,13 +2,16 @@
 
 import json
 import re
+import sys
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import TextIO
+from pathlib import Path
 
 import click
 from rich.table import Table
 
+from channeld.adapters.private_file import make_private
 from channeld.cli import outcome
 from channeld.cli.session import Command, Session, pass_session
 from channeld.daemon.exporting import exported
@@ -45,16 +48,24 @@ def check(session: Session) -> int:
     "--secrets", is_flag=True, help="With preimages: whoever reads them can take what is under way."
 )
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only these, as `db check` names them.")
-@click.option("--output", type=click.File("w"), default="-", help="A file instead of standard output.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file instead of standard output; only you may read it.",
+)
 @pass_session
-def export(session: Session, secrets: bool, kinds: tuple[str, ...], output: TextIO) -> None:
+def export(session: Session, secrets: bool, kinds: tuple[str, ...], output: Path | None) -> None:
     """Print every record as a line of JSON, oldest first.
 
     SQLite: while the daemon is stopped. The lines are for people and scripts; they cannot be read back.
     """
-    with open_existing(session.config) as journal:
+    with open_existing(session.config) as journal, ExitStack() as stack:
+        file = sys.stdout
+        if output is not None:
+            make_private(output)
+            file = stack.enter_context(output.open("w", encoding="utf-8"))
         for line in exported(journal, secrets=secrets, kinds=kinds):
-            output.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 _AGE = re.compile(r"([1-9][0-9]{0,4})([dwy])")

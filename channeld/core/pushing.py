@@ -27,7 +27,9 @@ def request_pushes(draft: Draft, event: PushesRequested) -> None:
     """Queue pushes for the next batch, all or (Rejected) none of them."""
     channel = require_ready(draft, event.channel_id)
     terms = draft.terms_of(event.channel_id)
-    if terms is None or not terms.accepts:
+    if terms is None:
+        raise Rejected("the peer has not said yet whether it takes pushes: try again in a moment")
+    if not terms.accepts:
         raise Rejected(f"the peer of channel {event.channel_id.hex()} takes no pushes")
     least = max(1, terms.min_amount)
     smallest = min(push.amount for push in event.pushes)

@@ -112,8 +112,9 @@ class Daemon(PushCommands):
     async def peers(
         self, named: str = "", after: bytes | None = None, limit: int = 100
     ) -> tuple[list[PeerInfo], PeerPage]:
-        ids = {*self.peering.known, *self.peering.connected()}
-        return peer_page(ids, self.peering.alias_of, self._peer_info, named, after, limit)
+        return peer_page(
+            self.peering.everybody(), self.peering.alias_of, self._peer_info, named, after, limit
+        )
 
     def _peer_info(self, node_id: bytes) -> PeerInfo:
         known = self.peering.known.get(node_id)

@@ -108,7 +108,7 @@ class Peering:
         self._peers: dict[bytes, _Peer] = {}
         self.known: dict[bytes, KnownPeer] = {}
         self._by_address: dict[bytes, bytes] = {}
-        self._welcome: set[bytes] = set()
+        self._welcome: dict[bytes, str] = {}  # other ends of channels, and what they last called themselves
 
     def restore(self) -> None:
         """Dial the peers that the journal remembers, and expect those who dial us."""
@@ -130,7 +130,7 @@ class Peering:
     def welcome(self, node_id: bytes) -> None:
         """Always have room for the other end of a channel, whoever dials."""
         if node_id not in self.known and node_id not in self._welcome:
-            self._welcome.add(node_id)
+            self._welcome[node_id] = ""
             self._by_address[address_of(node_id)] = node_id
             self.transport.want(node_id, None)
 
@@ -162,7 +162,11 @@ class Peering:
         if peer is not None and peer.hello is not None:
             return peer.hello.alias
         known = self.known.get(node_id)
-        return known.alias if known is not None else ""
+        return known.alias if known is not None else self._welcome.get(node_id, "")
+
+    def everybody(self) -> set[bytes]:
+        """Peers that we dial, those that we share a channel with, and those that are connected."""
+        return {*self.known, *self._welcome, *self.connected()}
 
     def connected(self) -> list[bytes]:
         return [node_id for node_id, peer in self._peers.items() if peer.hello is not None]
@@ -245,6 +249,8 @@ class Peering:
         if peer_id not in self.known and peer_id not in self._welcome:
             self._by_address.pop(address_of(peer_id), None)  # strangers come with new keys for ever
         if peer.hello is not None:
+            if peer_id in self._welcome:
+                self._welcome[peer_id] = peer.hello.alias
             self._engine.post(PeerDisconnected(peer_id, address_of(peer_id)))
         self._waiters.notify("peer", peer_id)
 

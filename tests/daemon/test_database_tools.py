@@ -90,6 +90,9 @@ def assert_secrets_on_demand(carol: Path, capfd) -> None:
     assert len(secret) == 66 and cake["value"]["amount"] == str(8 * USD)
     assert db(carol, "export") == 0
     assert secret not in capfd.readouterr().out
+    kept = carol / "export.jsonl"
+    assert db(carol, "export", "--secrets", "--kind", "invoice", "--output", str(kept)) == 0
+    assert secret in kept.read_text() and kept.stat().st_mode & 0o777 == 0o600
 
 
 def channel_in(journal: Journal) -> Channel:

@@ -25,6 +25,17 @@ async def test_alice_hears_of_a_deposit_that_was_made_after_her_restart(tmp_path
         await eventually(lambda: net.state("alice", ab).deposits == net.state("bob", ab).deposits)
 
 
+async def test_a_neighbour_who_is_away_is_listed_under_the_name_that_she_had(tmp_path):
+    async with cluster(tmp_path, "alice", "bob") as net:
+        await net.connect("alice", "bob")
+        await net.open("alice", "bob", "ETH", ETHER, 0)
+        alice = net["alice"].signer.public_key
+        await net.stop("alice")
+        await eventually(lambda: not net["bob"].peering.is_connected(alice))
+        (listed,), _ = await net["bob"].peers()
+        assert (listed.node_id, listed.alias, listed.connected) == (alice, "alice", False)
+
+
 async def test_alice_finds_a_challenge_that_was_made_while_she_was_away(tmp_path):
     async with cluster(tmp_path, "alice", "bob") as net:
         await net.connect("alice", "bob")

@@ -20,6 +20,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the number of the first life (1)")
     parser.add_argument("--trace", action="store_true", help="print every step")
     chosen = parser.parse_args()
+    if chosen.lives < 0:
+        parser.error(f"expected a number of lives, got {chosen.lives}")
     logging.disable(logging.CRITICAL)  # what the daemons say is in the trace
     total, begin_s = Ledger(), time.process_time()
     print(f"seed {chosen.seed}", flush=True)
