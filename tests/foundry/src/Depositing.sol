@@ -33,7 +33,7 @@ abstract contract Depositing is Book {
     function depositIn(uint256 n, uint256 amount, Dice memory d) private {
         Channel storage c = channels[n];
         Payment memory x = Payment(d.roll(CAST), d.oneIn(2), amount, c.asset == 0 ? amount : 0);
-        if (d.oneIn(32)) x.value++;
+        if (d.oneIn(32)) x.value ^= 1;
         if (c.asset == 2 && d.oneIn(2)) withPermit(c, x, d);
         else plainly(c, x);
     }
