@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from channeld.cli.session import with_common_options
+from channeld.cli.session import HELP, with_common_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
     """A group of lazy commands, in the order of its table."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **settings: Any) -> None:
-        super().__init__(*args, **settings)
+        super().__init__(*args, **{"context_settings": HELP | {"max_content_width": 100}} | settings)
         self.lazy = lazy
         with_common_options(self)
 

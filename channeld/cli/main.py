@@ -50,7 +50,6 @@ cli = LazyGroup(
     lazy=COMMANDS,
     help="State channels that carry payments and option trades.",
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 cli = click.version_option(package_name="channeld", message="%(version)s")(cli)
 

@@ -175,11 +175,16 @@ def with_common_options(command: click.Command) -> None:
     ]
 
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Of every command by itself: click remembers the names that a command was first asked for under, so those
+that come from whatever stands above it would depend on who asked first."""
+
+
 class Command(click.Command):
     """A command with the common options. Its function takes the Session first (`@pass_session`)."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+        super().__init__(*args, **{"context_settings": HELP} | settings)
         with_common_options(self)
 
 

@@ -40,6 +40,19 @@ def test_every_command_explains_itself(command: Channeld, path: tuple[str, ...])
     assert command(*path, "-h").out == said.out
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_both_its_names_whoever_asks(path: tuple[str, ...]) -> None:
+    """Also in a context of its own, as documents' examples are checked in: click remembers the first."""
+    found: click.Command = cli
+    for name in path:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), name)
+        assert inner is not None
+        found = inner
+    alone = found.make_context(found.name, [], resilient_parsing=True)
+    assert found.get_help_option_names(alone) == ["-h", "--help"]
+
+
 def test_the_help_names_every_exit_code(command: Channeld) -> None:
     text = command("--help").out
     for code, meaning in enumerate(("done", "rejected", "wrong usage", "did not answer", "failed")):

@@ -9,12 +9,13 @@ from rich.console import Console
 from channeld.cli.demo.stage import DemoFailed, Stage
 from channeld.cli.demo.story import Story
 from channeld.cli.outcome import FAILED, OK
+from channeld.cli.session import HELP
 
 LOG_COLUMNS = 110
 """Where there is no terminal to fill, the tables have room for all their figures."""
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option(
     "--keep", is_flag=True, help="Stop after act 3, leave all running, say where it is and how to end it."
 )
