@@ -1,11 +1,13 @@
 """`python -m bench NAME [options] [--json]`: run one benchmark, or all of them.
 
-Each prints its conditions and figures; with --json the last line is one JSON object.
+Each prints its conditions and figures. With --json standard output is one JSON object and nothing else; the
+tables go to standard error, for whoever waits.
 """
 
 import importlib
 import json
 import sys
+from contextlib import redirect_stdout
 
 NAMES = (
     "gas",
@@ -34,9 +36,10 @@ def main(arguments: list[str]) -> int:
         return 2
     chosen = NAMES if name == "all" else (name,)
     results = {}
-    for each in chosen:
-        print(f"== {each}", flush=True)
-        results[each] = importlib.import_module(f"bench.{each}").run(rest[1:])
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        for each in chosen:
+            print(f"== {each}", flush=True)
+            results[each] = importlib.import_module(f"bench.{each}").run(rest[1:])
     if as_json:
         print(json.dumps(results if name == "all" else results[name]))
     return 0
