@@ -130,7 +130,8 @@ def _decode_log(
 class Arena:
     """A ledger with a clock. Time stands still unless `now_s` is set; a block is a transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, chain_id: int = CHAIN_ID) -> None:
+        self.chain_id = chain_id
         self.ledger = Ledger()
         self.now_s = START_S
         self.block_number = 1_000
@@ -149,11 +150,12 @@ class Arena:
     def rehearsal(self) -> Iterator[None]:
         """Whatever happens inside is taken back."""
         mark, now_s, number = self.ledger.mark(), self.now_s, self.block_number
+        chain_id = self.chain_id
         try:
             yield
         finally:
             self.ledger.rewind(mark)
-            self.now_s, self.block_number = now_s, number
+            self.now_s, self.block_number, self.chain_id = now_s, number, chain_id
 
     # -- executing --
 
@@ -161,7 +163,7 @@ class Arena:
         self.block_number += 1
         parent = keccak(b"block" + self.block_number.to_bytes(8, "big"))
         block = BlockContext(
-            chain_id=CHAIN_ID,
+            chain_id=self.chain_id,
             number=self.block_number,
             timestamp_s=self.now_s,
             coinbase=bytes(19) + b"\x63",
@@ -183,7 +185,7 @@ class Arena:
             value=value_wei,
             data=data,
             access_list=(),
-            chain_id=CHAIN_ID,
+            chain_id=self.chain_id,
             y_parity=0,
             r=0,
             s=0,
@@ -291,7 +293,7 @@ class Court(Contract):
 
     def __init__(self, arena: Arena) -> None:
         super().__init__(arena, adjudicator(), arena.deploy(adjudicator()))
-        self.domain = domain_separator(CHAIN_ID, self.address)
+        self.domain = domain_separator(arena.chain_id, self.address)
 
     def channel(
         self, one: Party, other: Party, asset: bytes = ETH, period_s: int = 86_400, salt: int = 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.evm import CompactSignature, Court, Party, party
+from bench.evm import CHAIN_ID, Arena, CompactSignature, Court, Party, party
 from channeld.wire.eip712 import Feed, keccak, price_digest
 from tests.contracts.town import HOUR_S, USD, Town, alice, mallory, refused
 
@@ -176,6 +176,8 @@ def test_one_signed_price_serves_every_contract_and_chain(town: Town) -> None:
     """Else a hub could not carry it from one chain to the other: one hop valued, the next one void."""
     digest = price_digest(town.feed.feed_id, town.now_s, USD)
     proofs = [who.sign(digest) for who in town.oracles[:2]]
-    for court in (town.court, Court(town.arena)):
+    elsewhere = Town(Arena(CHAIN_ID + 1))
+    assert elsewhere.court.view("DOMAIN") != town.court.view("DOMAIN")
+    for court in (town.court, Court(town.arena), elsewhere.court):
         court.send(mallory, "publish_price", town.feed.definition, town.now_s, USD, proofs)
         assert court.view("prices", key_of(town.feed, town.now_s)) == town.now_s << 128 | USD
