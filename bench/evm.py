@@ -132,6 +132,7 @@ class Arena:
 
     def __init__(self, chain_id: int = CHAIN_ID) -> None:
         self.chain_id = chain_id
+        self._in_block = False
         self.ledger = Ledger()
         self.now_s = START_S
         self.block_number = 1_000
@@ -157,10 +158,21 @@ class Arena:
             self.ledger.rewind(mark)
             self.now_s, self.block_number, self.chain_id = now_s, number, chain_id
 
+    @contextmanager
+    def one_block(self) -> Iterator[None]:
+        """The transactions inside are in one block: one number, one time, one parent."""
+        self.block_number += 1
+        self._in_block = True
+        try:
+            yield
+        finally:
+            self._in_block = False
+
     # -- executing --
 
     def _execute(self, sender: bytes, to: bytes, data: bytes, value_wei: int, gas: int) -> Outcome:
-        self.block_number += 1
+        if not self._in_block:
+            self.block_number += 1
         parent = keccak(b"block" + self.block_number.to_bytes(8, "big"))
         block = BlockContext(
             chain_id=self.chain_id,

@@ -85,6 +85,30 @@ def test_an_answer_must_be_later(town: Town) -> None:
     town.court.send(channel.b, "respond", *channel.signed_state(State(5, 20)))
 
 
+@pytest.mark.parametrize("later_first", [False, True])
+def test_of_two_answers_in_one_block_the_later_state_stands_whichever_goes_first(
+    town: Town, later_first: bool
+) -> None:
+    """Whoever orders a block's transactions chooses nothing by it: one order or the other, b is paid 800."""
+    channel = town.open(a=1_000)
+    town.challenge(channel.a, channel, State(3, 0))
+    older, later = channel.signed_state(State(8, 100)), channel.signed_state(State(9, 800))
+    with town.arena.one_block():
+        if later_first:
+            answer = town.court.send(channel.b, "respond", *later)
+            with refused("respond: not later"):
+                town.court.send(channel.a, "respond", *older)
+        else:
+            town.court.send(channel.a, "respond", *older)
+            answer = town.court.send(channel.b, "respond", *later)
+    town.wait(PERIOD_S)
+    salt = answer.event("Challenged")["salt"]
+    with refused("settle: not the state"):
+        town.court.settle(channel.a, channel, 100, salt)
+    closed = town.court.settle(channel.a, channel, 800, salt).event("Closed")
+    assert (closed["to_a"], closed["to_b"]) == (200, 800)
+
+
 @pytest.mark.parametrize("odd", [0, 1])
 def test_the_window_is_over_at_its_last_second_and_settling_begins_there(town: Town, odd: int) -> None:
     town.wait(odd)
