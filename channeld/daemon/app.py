@@ -12,7 +12,7 @@ from typing import Any
 
 import uvloop
 
-from channeld.adapters.chain.reads import chain_id, code_at, first_block_of
+from channeld.adapters.chain.reads import chain_id, code_at, first_block_of, latest_time_s
 from channeld.adapters.chain.rpc import RpcClient, RpcSettings
 from channeld.adapters.chain.scanner import Scanner, ScannerSettings, checkpoint_at
 from channeld.adapters.chain.transactions import TransactionSettings, Transactor, transacting
@@ -61,6 +61,9 @@ log = logging.getLogger(__name__)
 GC_NEW_OBJECTS = 20_000
 """Containers made and not yet freed between two searches of the young ones: some hundred payments in flight
 hold fewer, and the search for them takes a few milliseconds."""
+
+STILL_READING_S = 10.0
+"""How often a daemon that waits for the chain says so; a week of blocks takes a few seconds."""
 
 OnCommit = Callable[[int], None]
 OnReady = Callable[[str, int], None]
@@ -173,8 +176,10 @@ async def _start(
     stack: AsyncExitStack,
     offline: bool,
 ) -> list[asyncio.Task[None]]:
-    """Restore, then listen, dial, follow the chain and serve the API. Any task that fails ends all."""
+    """Restore, read the chain, and only then listen, dial and serve the API. Any task that fails ends all."""
     prices = PriceWatch(daemon.engine, daemon.feeds)
+    # At time 0 what an honest peer says too late or too early looks like a violation.
+    daemon.engine.clock.head_seen(await latest_time_s(rpc))
     daemon.engine.restore()
     assert config.chain.adjudicator is not None
     first = await first_block_of(rpc, config.chain.adjudicator)
@@ -185,6 +190,7 @@ async def _start(
         group.create_task(prices.run(), name="prices"),
         group.create_task(Housekeeping(daemon.engine, config.database.keep_days).run(), name="housekeeping"),
     ]
+    await _catch_up(daemon)
     if not offline:
         transport = daemon.peering.transport
         daemon.listen_port = await transport.listen(config.peer.listen_host, config.peer.listen_port)
@@ -201,6 +207,21 @@ async def _start(
         daemon.api_url,
     )
     return tasks
+
+
+async def _catch_up(daemon: Daemon) -> None:
+    """Wait until everything that the chain has confirmed is known to the core, and durable.
+
+    Attack stopped: a peer that closed a channel while we were away, and goes on paying in it.
+    """
+    while not daemon.watch.caught_up.is_set():
+        try:
+            async with asyncio.timeout(STILL_READING_S):
+                await daemon.watch.caught_up.wait()
+        except TimeoutError:
+            why = daemon.watch.lost or f"read up to {daemon.engine.tables.confirmed_s} (unix seconds)"
+            log.warning("no peers and no API before the chain is read: %s", why)
+    await daemon.engine.caught_up()
 
 
 async def _require_chain(rpc: RpcClient, config: Config) -> None:

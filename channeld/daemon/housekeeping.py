@@ -46,8 +46,6 @@ class Housekeeping:
     def round(self) -> None:
         """One look at the oldest that was not looked at yet."""
         now_s = self._engine.tables.now_s
-        if now_s == 0:
-            return  # the chain has not been seen yet
         self._lapse_invoices(now_s)
         if self._keep_s and now_s >= self._rest_until_s:
             try:

@@ -1,5 +1,6 @@
 """The chain, as events of the core: what concerns our channels, the registries and the network."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from hashlib import sha256
@@ -67,6 +68,8 @@ class ChainWatch:
         self._window_ends: dict[bytes, int] = {}
         self.head: HeadSeen | None = None
         self.lost = ""
+        self.caught_up = asyncio.Event()
+        """Set once everything that was confirmed when the daemon started has been read and posted."""
 
     async def run(self, start: Checkpoint) -> None:
         """Follow from the journal's checkpoint (or `start`) for ever. Raises ReorganisedTooDeep.
@@ -87,6 +90,7 @@ class ChainWatch:
                 case HeadSeen():
                     self._engine.clock.head_seen(item.timestamp_s)
                     self.head, self.lost = item, ""
+                    self.caught_up.set()
                 case Reorganised(depth, ancestor):
                     log.warning("the chain replaced its last %d blocks, above %d", depth, ancestor)
                 case NodeLost(reason):

@@ -1,11 +1,20 @@
 """A daemon that was away catches up with its channels, its peers and the chain."""
 
+import asyncio
+from itertools import count
+
+import pytest
+
 from channeld.adapters.chain import calls
 from channeld.adapters.chain.outbox import Request
+from channeld.adapters.chain.scanner import Scanner
 from channeld.adapters.chain.transactions import TransactionSettings, open_transactor
 from channeld.adapters.signer import Signer
+from channeld.adapters.transport.peers import PeerTransport
 from channeld.core.channel import Phase
+from channeld.core.errors import OperationalError
 from channeld.core.identity import ETH, ChannelParams
+from channeld.daemon import app
 from channeld.services.devchain.accounts import development_account
 from channeld.wire.eip712 import channel_id
 from tests.daemon.cluster import ETHER, cluster, eventually
@@ -48,6 +57,50 @@ async def test_alice_finds_a_challenge_that_was_made_while_she_was_away(tmp_path
         net.reach(net.dispute("alice", ab).expires_s)
         await closed(net, "alice", ab)
         await closed(net, "bob", ab)
+
+
+@pytest.mark.parametrize("away", ["from her peers", "from everybody", "and her node answers late"])
+async def test_alice_hears_of_the_chain_before_she_hears_of_bob(tmp_path, monkeypatch, away):
+    """Else he could go on paying in a channel that he has left, and her clock would be years behind his."""
+    known = []
+    listen, look = PeerTransport.listen, Scanner._round
+
+    async def listening(transport, host, port):
+        tables = transport._events._engine.tables
+        known.append((tables.now_s, tables.confirmed_s, [c.phase for c in tables.channels()]))
+        return await listen(transport, host, port)
+
+    looks = count()
+
+    async def looking(scanner, place):
+        if away == "and her node answers late" and next(looks) < 3:
+            raise OperationalError("the node is being restarted")
+        await asyncio.sleep(0.1)  # a node across the world
+        return await look(scanner, place)
+
+    async with cluster(tmp_path, "alice", "bob") as net:
+        await net.connect("alice", "bob")
+        ab = await net.open("alice", "bob", "ETH", ETHER, ETHER)
+        await net.stop("alice")
+        await leave_alone(net, "bob", ab)
+        net.chain.chain.mine(100)
+        head_s = net.now_s
+        monkeypatch.setattr(PeerTransport, "listen", listening)
+        monkeypatch.setattr(Scanner, "_round", looking)
+        monkeypatch.setattr(app, "STILL_READING_S", 0.05)
+        if away == "from her peers":
+            signer = Signer(development_account("alice").key)
+            async with app.running(net.config("alice"), signer, offline=True) as alice:
+                tables = alice.engine.tables
+                assert tables.confirmed_s >= head_s and [c.phase for c in tables.channels()] == [
+                    Phase.DISPUTED
+                ]
+                assert tables.now_s >= head_s and not known, "she listens to nobody"
+        else:
+            await net.start("alice")
+            ((now_s, confirmed_s, phases),) = known
+            assert now_s >= confirmed_s >= head_s and phases == [Phase.DISPUTED]
+            await eventually(lambda: net["alice"].peering.is_connected(net.node_id("bob")))
 
 
 async def test_alice_buys_through_bob_although_her_clock_is_ahead_of_his(tmp_path):

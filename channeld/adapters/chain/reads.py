@@ -3,7 +3,7 @@
 import logging
 
 from channeld.adapters.chain import calls
-from channeld.adapters.chain.blocks import LATEST, BlockTag, block_param
+from channeld.adapters.chain.blocks import LATEST, BlockTag, block_at, block_param
 from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data, quantity
 from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
 from channeld.adapters.chain.slots import ChannelSlot, DisputeSlot, channel_slot, dispute_slot
@@ -40,6 +40,14 @@ async def _word(rpc: RpcClient, to: bytes, payload: bytes, block: BlockTag) -> i
 async def chain_id(rpc: RpcClient) -> int:
     """The chain's id; signatures and transactions are bound to it."""
     return quantity(await rpc.call("eth_chainId"), "the chain id", bits=64)
+
+
+async def latest_time_s(rpc: RpcClient) -> int:
+    """What time it is on the chain: that of its newest block (unix seconds)."""
+    newest = await block_at(rpc)
+    if newest is None:
+        raise MalformedAnswer("the latest block", "a block", None)
+    return newest.timestamp_s
 
 
 async def eth_balance_wei(rpc: RpcClient, owner: bytes, block: BlockTag = LATEST) -> int:
