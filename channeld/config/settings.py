@@ -122,6 +122,12 @@ class ChainSettings:
     def tip_wei(self) -> int:
         return int(self.tip_gwei * GWEI)
 
+    @property
+    def least_registration_s(self) -> int:
+        """What it takes on any chain to get a transaction mined whose fee was too low, and confirmed: block
+        times are whole seconds."""
+        return self.resubmit_after_s + self.confirmations
+
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
@@ -216,7 +222,8 @@ class PaymentSettings:
     secret_margin_s: Annotated[
         int,
         About(
-            "A secret not acknowledged so long before its deadline is registered on chain: ten slots.",
+            "A secret not acknowledged so long before its deadline is registered on chain: ten slots. Must "
+            "exceed resubmit_after_s and a second for each confirmation; better (confirmations + 2) blocks.",
             10,
             DAY_S,
         ),
@@ -338,6 +345,13 @@ class Config:
     feed: tuple[FeedSettings, ...] = ()
 
     def __post_init__(self) -> None:
+        chain, margin_s = self.chain, self.payment.secret_margin_s
+        if margin_s <= chain.least_registration_s:
+            raise Rejected(
+                f"[payment] secret_margin_s: expected more than {chain.least_registration_s} ([chain] "
+                f"resubmit_after_s, so that a registration can be sent again at a higher fee, and a "
+                f"second for each of {chain.confirmations} confirmations), got {margin_s}"
+            )
         _require_distinct("[[asset]] address", [checksummed(asset.address) for asset in self.asset])
         pairs = [feed.pair for feed in self.feed]
         _require_distinct("[[feed]] pair", pairs)

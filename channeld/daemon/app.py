@@ -32,6 +32,7 @@ from channeld.core.in_flight import FlightLimits
 from channeld.core.messages import Hello
 from channeld.core.world import Margins
 from channeld.daemon.acting import Actor, toolbox
+from channeld.daemon.block_times import block_time_s, short_margin
 from channeld.daemon.census import Census
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.commands import Daemon
@@ -146,6 +147,8 @@ async def running(
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(RpcClient(RpcSettings(config.chain.rpc_url)))
         await _require_chain(rpc, config)
+        if short := short_margin(config, await block_time_s(rpc)):
+            log.warning("%s", short)
         identity = Identity(config.chain.chain_id, signer.public_key)
         storage = await stack.enter_async_context(open_storage(config, identity, on_commit))
         transactor = await stack.enter_async_context(

@@ -137,6 +137,11 @@ def test_whatever_can_be_set_is_rendered_exactly(alias: str, tip_gwei: Decimal) 
     assert parse(render(config), Path("/")) == config
 
 
+def test_a_margin_just_long_enough_is_taken() -> None:
+    chain = "[chain]\nresubmit_after_s = 10\nconfirmations = 1\n"
+    assert parse(f"{chain}[payment]\nsecret_margin_s = 12", Path("/")).payment.secret_margin_s == 12
+
+
 # Refusing ------------------------------------------------------------------------------------------
 
 
@@ -191,6 +196,14 @@ def test_whatever_can_be_set_is_rendered_exactly(alias: str, tip_gwei: Decimal) 
             "[channel] challenge_period_s: expected 3600 to 604800 (the min and max that are accepted "
             "from peers), got 1200",
         ),
+        (
+            "[payment]\nsecret_margin_s = 66",
+            "[payment] secret_margin_s: expected more than 66 ([chain] resubmit_after_s, so that a "
+            "registration can be sent again at a higher fee, and a second for each of 6 confirmations), "
+            "got 66",
+        ),
+        ("[chain]\nresubmit_after_s = 3600", "[payment] secret_margin_s: expected more than 3606"),
+        ("[chain]\nconfirmations = 64", "a second for each of 64 confirmations), got 120"),
         ("[payment]\ndeadline_s = 120", "more than secret_margin_s (120) and at most max_deadline_s (3600)"),
     ],
 )
