@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.contracts.model import acts, oracle_acts, surroundings
-from tests.contracts.model.books import Params
+from tests.contracts.model.books import ETH, Params
 from tests.contracts.model.calls import Call
-from tests.contracts.model.coverage import REFUSALS, missing, table, words_in_sources
+from tests.contracts.model.coverage import REFUSALS, UNSIGNED, missing, table, words_in_sources
 from tests.contracts.model.engine import GAS, HAS_REVM, best_engine
 from tests.contracts.model.scene import Scene
 from tests.contracts.model.uniform import BACKEND
 from tests.contracts.model.world import Disagreement, World, alice
-from tests.core.soak import examples
+from tests.core.soak import LONGER_ROUNDS, examples
 from tests.dice import Dice
 
 STEPS = 40
@@ -49,12 +49,15 @@ class Adjudication(RuleBasedStateMachine):
 
     def _do(self, sender: bytes, call: Call, gas: int = GAS) -> None:
         told = self.world.told
+        trick, self.scene.trick = self.scene.trick, ""
         try:
             refused = self.world.act(sender, call, gas)
         except Disagreement:
             self.agreed = False
             note(f"  {self.scene.now_s} {self.world.name_of(sender)}: {told(call)}")
             raise
+        if trick and refused is not None and refused.words in UNSIGNED:
+            FIRED[f"trick refused: {trick}"] += 1
         self.scene.remember(sender, call)
         note(f"  {self.scene.now_s} {self.world.name_of(sender)}: {told(call)}: {refused or 'done'}")
 
@@ -189,15 +192,31 @@ def test_the_model_knows_every_refusal_of_the_contract() -> None:
     assert words_in_sources() == {words for words in REFUSALS if ": " in words or "signed" in words}
 
 
+@pytest.mark.parametrize("exits", [125, 128, 129, 150])
+def test_the_wallet_can_say_what_the_others_say(world: World, exits: int) -> None:
+    """Whatever is replayed by it, the longest batch too, is refused by the contract or not at all."""
+    world.reset()
+    batch = [(world.wallet.address, 600, 0, bytes(32))] * exits
+    refused = world.act(world.wallet.address, Call("settle_batch", (alice.address, ETH, batch)))
+    assert (refused is None) == (exits <= 128)
+
+
+def live(lives: int) -> None:
+    usual = settings(examples(EXAMPLES, STEPS), max_examples=lives, backend=BACKEND, database=None)
+    phases = [Phase.generate, Phase.shrink]
+    run_state_machine_as_test(Adjudication, settings=settings(usual, phases=phases))
+
+
 def test_contract_and_model_agree(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever did not happen may in longer rounds, whose dice are the same everywhere, too."""
     Adjudication.world = world
     FIRED.clear()
-    usual = examples(EXAMPLES, STEPS)
-    run_state_machine_as_test(
-        Adjudication,
-        settings=settings(usual, backend=BACKEND, database=None, phases=[Phase.generate, Phase.shrink]),
-    )
+    lives = examples(EXAMPLES, STEPS).max_examples
+    live(lives)
+    for factor in LONGER_ROUNDS:
+        if HAS_REVM and missing(FIRED):
+            live(factor * lives)
     with capsys.disabled():
         engine = "revm" if HAS_REVM else "pure Python"
-        print(f"\n{usual.max_examples} runs of {STEPS} steps on {engine}:\n{table(FIRED)}")
+        print(f"\n{lives} runs of {STEPS} steps on {engine}:\n{table(FIRED)}")
     assert not (HAS_REVM and missing(FIRED))

@@ -1,6 +1,9 @@
 # pragma version 0.4.3
 """A contract that is a payee: takes ETH, refuses it, burns the gas, or calls back."""
 
+MAX_CALL: constant(uint256) = 32_768
+# A hub's batch that is too long has 19,332 bytes, and must be refused by who it is for.
+
 accepts: public(bool)
 burns: public(bool)
 hook: address
@@ -29,7 +32,7 @@ def call_back(hook: address, data: Bytes[4096]):
 
 @external
 @payable
-def run(target: address, data: Bytes[4096], amount: uint256) -> Bytes[32]:
+def run(target: address, data: Bytes[MAX_CALL], amount: uint256) -> Bytes[32]:
     """Call anything, as this wallet."""
     return raw_call(target, data, max_outsize=32, value=amount)
 

@@ -58,7 +58,7 @@ TYPES: dict[str, tuple[Any, ...]] = {
     "transfer": ("address", "uint256"),
     "mint": ("address", "uint256"),
     "approve": ("address", "uint256"),
-    "run": ("address", Text(4096), "uint256"),
+    "run": ("address", Text(32_768), "uint256"),
     "behave_wallet": ("bool", "bool"),
 }
 ONLY_NAME = {"behave_wallet": "behave"}

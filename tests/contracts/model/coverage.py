@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 from contracts.compile import HERE
+from tests.contracts.model.mischief import TRICKS
 
 REFUSALS: dict[str, tuple[str, ...]] = {
     "claims: not whole words": (),
@@ -90,7 +91,11 @@ GUARDED = (
 )
 """The calls that the one lock keeps out while another of them runs."""
 
+UNSIGNED = frozenset({"not signed by a", "not signed by b", "signature: high s"})
+"""What the contract says to tampered signatures."""
+
 RULES = (
+    *(f"trick refused: {trick}" for trick in TRICKS),
     *(f"agreed: {who} calls" for who in ("a", "b", "a stranger")),
     *(f"batch skips: settle: no dispute [{status}]" for status in ("none", "open", "closed")),
     *(f"batch skips: settle: not the state [{what}]" for what in ("net", "claims")),

@@ -39,7 +39,7 @@ def cosigned(
     scene: Scene, dice: Dice, params: Params, text: str, fields: tuple[int | bytes, ...], sender: bytes
 ) -> tuple[CompactSignature, CompactSignature]:
     """The signatures of a and b under what is sent; one time in five something is wrong with them."""
-    trick = dice.pick(TRICKS) if dice.one_in(5) else ""
+    trick = scene.trick = dice.pick(TRICKS) if dice.one_in(5) else ""
     domain, identity = scene.world.books.domain, params.id(scene.world.books.domain)
     signers = [scene.key(params.a), scene.key(params.b)]
     match trick:

@@ -56,6 +56,7 @@ class Scene:
     moments: list[int] = field(default_factory=list)
     expiries: list[tuple[Blob, int]] = field(default_factory=list)
     history: list[tuple[bytes, Call]] = field(default_factory=list)
+    trick: str = ""  # what is wrong with the signatures that were made last
 
     @property
     def now_s(self) -> int:
