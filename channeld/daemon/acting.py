@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from channeld.adapters.journal.records import Journal
 from channeld.adapters.signer import Signer, verify
-from channeld.core.channel import Channel, Phase
+from channeld.core.channel import Channel, Phase, Update
 from channeld.core.claims import State
 from channeld.core.draft import HubPolicy, PushPolicy, Tables, Toolbox
 from channeld.core.effects import (
@@ -115,6 +115,8 @@ class Actor:
             case SendSigned(peer, message, state):
                 digest = state_digest(self._domain, message.channel_id, state)
                 self._peering.send(peer, replace(message, signature=self._signer.sign_digest(digest)))
+                if isinstance(message, Update):
+                    self._peering.patience.proposed(message.channel_id)
             case SendClose(peer, offer):
                 digest = close_digest(self._domain, offer.channel_id, offer.counter, offer.net, offer.until_s)
                 self._peering.send(peer, replace(offer, signature=self._signer.sign_digest(digest)))

@@ -191,6 +191,7 @@ async def _start(
         group.create_task(daemon.engine.run(), name="engine"),
         group.create_task(daemon.watch.run(start), name="chain"),
         group.create_task(prices.run(), name="prices"),
+        group.create_task(daemon.peering.patience.run(daemon.peering.transport), name="patience"),
         group.create_task(Housekeeping(daemon.engine, config.database.keep_days).run(), name="housekeeping"),
     ]
     await _catch_up(daemon)

@@ -19,6 +19,7 @@ from channeld.core.events import MessageReceived, PeerConnected, PeerDisconnecte
 from channeld.core.messages import Complaint, Hello, Message, PoliciesKnown, PolicyAnnouncement, Relay
 from channeld.daemon.engine import Chained, Engine
 from channeld.daemon.gossip import Gossip
+from channeld.daemon.patience import Patience
 from channeld.daemon.waiting import Waiters
 from channeld.wire.messages import decode, encode
 
@@ -102,6 +103,7 @@ class Peering:
         self._gossip = gossip
         self._hello = hello
         self._waiters = waiters
+        self.patience = Patience(engine.tables)
         self._on_relay = on_relay
         gossip.on_news = self.spread
         engine.on_useless = self._said_something_useless

@@ -72,6 +72,35 @@ def test_a_fulfilment_that_is_said_again_too_late_does_not_freeze_the_channel(al
     assert network.balances(ab) == {alice: 1_001, bob: 999}
 
 
+@pytest.mark.parametrize(("alice", "bob"), [("alice", "bob"), ("bob", "alice")])
+def test_an_update_that_was_on_its_way_for_minutes_is_refused_once_both_connect_anew(alice: str, bob: str):
+    """It was built on a proposal that nobody acknowledged, so on the old connection it could not be refused:
+    each waited for the other's answer. That is why a daemon drops a connection without answers."""
+    network = Network(alice, bob)
+    ab = network.open(alice, bob, 1_000, 1_000)
+    payer, payee = network[alice], network[bob]
+    payee.happen(InvoiceCreated(Invoice(LOCK, SECRET, bytes(32), ETH, 10, "", T0_S, T0_S + 3_600)))
+    deliver = encode_instruction(Deliver(bytes(32), 10))
+    payer.happen(PaymentRequested(LOCK, payee.node_id, ETH, 10, 0, ab, DEADLINE_S, deliver, "", T0_S))
+    network.deliver(alice)
+    assert payee.channel(ab).unanswered, "bob has fulfilled it, on top of what alice proposed"
+    for node in network.nodes.values():
+        node.tables.now_s = node.tables.confirmed_s = DEADLINE_S + 100
+    network.run()
+    for _ in range(5):
+        payer.ring()
+        payee.tables.now_s = payer.tables.now_s = payer.tables.now_s + 60
+        network.run()
+    assert ab in payer.tables.held and payer.channel(ab).waiting, "she would let it expire, and cannot"
+    assert not payer.channel(ab).answered and not payee.channel(ab).answered, "frozen"
+    network.disconnect(alice, bob)
+    network.connect(alice, bob)
+    for node in network.nodes.values():
+        channel = node.channel(ab)
+        assert channel.answered and not channel.theirs.claims and not channel.waiting and not node.refused
+    assert network.balances(ab) == {alice: 1_000, bob: 1_000}
+
+
 def test_whoever_announces_a_proposal_is_heard_first_and_whoever_lies_holds_up_nobody_else():
     network, ab = in_time_and_never_heard("alice", "bob")
     alice = network["alice"]

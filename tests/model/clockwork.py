@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from tests.model.moving import OPEN, at
 from tests.model.reacting import NEVER, Mind, learn
-from tests.model.world import Board, Move, World
+from tests.model.wires import WireMoves
+from tests.model.world import Move, World
 
 
-class ChainMoves(Board):
+class ChainMoves(WireMoves):
     def chain_moves(self, world: World) -> Iterator[Move]:
         mind, depth = world.mind, self.scene.depth
         for key, (lock, _) in enumerate(self.stage.keys):
@@ -54,9 +55,10 @@ class ChainMoves(Board):
             return
         if self.scene.prompt and any(wire is not None and (wire.right or wire.left) for wire in world.wires):
             return
-        yield Move(("tick", mind.now + 1), self.ticked(world, awake=True), plot=False)
+        waited = self.waited_enough(world)
+        yield Move(("tick", mind.now + 1), self.ticked(waited, awake=True), plot=False)
         if self.scene.sleepy:
-            yield Move(("overslept", mind.now + 1), self.ticked(world, awake=False))
+            yield Move(("overslept", mind.now + 1), self.ticked(waited, awake=False))
 
     def ticked(self, world: World, *, awake: bool) -> World:
         """A phase later. Whoever is awake registers what it must (R10), and what was submitted is mined."""

@@ -147,9 +147,10 @@ def is_settled(stage: Stage, world: World, channel: int) -> bool:
     agreed = left[:4] == (left.mine_v, left.mine) * 2 and right[:4] == left[:4]
     quiet = not (left.waiting or right.waiting or left.held or right.held or wire.right or wire.left)
     is_open = any(at(left.theirs, place) == OPEN for place in range(len(stage.claims_of[channel])))
+    keeps_up = stage.scene.prompt and not stage.scene.drops
     pushed = all(
         at(left.theirs, place) == PAID
         for place, number in enumerate(stage.claims_of[channel])
-        if stage.scene.claims[number].lock is None and number in stage.scene.begins and not stage.scene.drops
+        if stage.scene.claims[number].lock is None and number in stage.scene.begins and keeps_up
     )
     return wire.up and all(wire.online) and agreed and quiet and not is_open and pushed

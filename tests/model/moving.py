@@ -43,6 +43,7 @@ class Rules:
     echo: bool = False  #              answer an answer
     wait_online: bool = True  #        R12: say what one holds before anything else
     await_resend: bool = True  #       R12: sign nothing before a proposal that the peer announces is here
+    hangs_up: bool = True  #           R3: a connection on which an answer does not come is dropped
 
 
 class View(NamedTuple):

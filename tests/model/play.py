@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from tests.model.adversary import AdversaryMoves
 from tests.model.clockwork import ChainMoves
 from tests.model.moving import Update, receive
-from tests.model.wires import WireMoves
 from tests.model.world import LIAR, Move, World
 
 
-class Play(AdversaryMoves, WireMoves, ChainMoves):
+class Play(AdversaryMoves, ChainMoves):
     """The moves of a scene under some rules."""
 
     def moves(self, world: World) -> Iterator[Move]:

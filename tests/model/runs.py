@@ -52,6 +52,9 @@ REORG = {"depth": 2, "delay": 2, "margin": 2, "deadline": 4, "traffic": False}
 CRASHES = {"pushes": True, "drops": 1, "sleepy": True}
 """A connection is lost, and whoever had to register a secret may not have been there."""
 
+SLOW = {"prompt": False, "sleepy": True}
+"""What is on its way may stay there over a deadline that its sender has missed to register for."""
+
 SAFE = (
     Run("payment through a hub, with other traffic", payment(), states=24_890),
     Run("the same, bob odd and even", payment(flipped=(0, 1), traffic=False), states=1_701),
@@ -77,10 +80,12 @@ SAFE = (
     Run("a line of three there and back", line(there_and_back=True), states=9_990, ends_well=True),
     Run("a line of four", line(hops=3), states=5_055, ends_well=True),
     Run("crashes over a deadline", line(**CRASHES), states=61_337, ends_well=True),
+    Run("neighbours, slow, one loss", neighbours(drops=1, **SLOW), states=16_440, ends_well=True),
 )
 
 LARGE = (
     Run("crashes, sides exchanged", line(flipped=(0,), **CRASHES), states=58_158, ends_well=True),
+    Run("a line of three, slow", line(**SLOW), states=106_336, ends_well=True),
     Run("neighbours, clocks apart, one loss", neighbours(drops=1, **LATE), states=43_670, ends_well=True),
     Run("payment with other traffic, blocks undone", payment(**{**REORG, "traffic": True}), states=114_070),
     Run("option trade across two assets", trade(assets=2), states=212_573),
@@ -169,7 +174,7 @@ STANDING_STILL = (
     Caught("no refusals (R8)", line(**CRASHES), Rules(refusal="none"), STUCK, True),
     Caught("no countersigned parent", line(**CRASHES), Rules(ack_parent_first=False), STUCK, True),
     Caught("an announced proposal is not awaited", line(**CRASHES), Rules(await_resend=False), STUCK, True),
-    Caught("a live connection that is too slow", line(**{**CRASHES, "prompt": False}), Rules(), STUCK, True),
+    Caught("nobody hangs up on a slow connection", line(**SLOW), Rules(hangs_up=False), STUCK, True),
     Caught("what was signed is forgotten", neighbours(drops=1), Rules(durable=False), LOST, True),
     Caught("nobody says what it holds", neighbours(drops=1), Rules(wait_online=False), EARLY, True),
     Caught("answers are answered", neighbours(), Rules(echo=True), ROUND, True),

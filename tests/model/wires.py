@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator
 
-from tests.model.moving import OPEN, PAID, Update, at, enforceable, flush, receive, receive_ack, resend
+from tests.model.moving import (
+    OPEN,
+    PAID,
+    Update,
+    answered,
+    at,
+    enforceable,
+    flush,
+    receive,
+    receive_ack,
+    resend,
+)
 from tests.model.world import EARLY, LIAR, LOST, Board, Label, Move, Wire, World, unsound
 
 
@@ -81,6 +92,20 @@ class WireMoves(Board):
         world = self.rewire(world, channel, Wire(False, (False, False)))
         nodes = tuple(self.stage.ends[end][1] for end in ends)
         return self.settle(world, views, nodes)
+
+    def waited_enough(self, world: World) -> World:
+        """A phase is longer than anybody waits for an answer on a live connection: then it is dropped.
+
+        Where everything arrives within a phase there is nothing that this would bring.
+        """
+        if self.scene.prompt or not self.rules.hangs_up:
+            return world
+        for channel, wire in enumerate(world.wires):
+            if wire is not None and wire.up:
+                ends = [self.stage.end_of[channel, node] for node in self.scene.channels[channel]]
+                if any(wire.awaits) or not all(answered(world.views[end]) for end in ends):
+                    world = self.dropped(world, channel, ends)
+        return world
 
     def delivered(self, world: World, end: int, message: tuple, wire: Wire) -> Move:
         channel, node = self.stage.ends[end]

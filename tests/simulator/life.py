@@ -258,6 +258,7 @@ class Life:
     def _pulse(self) -> None:
         for node in self.up():
             node.fetch_prices()
+            node.hang_up()
             self._stirred[node.name] = node
         self.after(15_000 if self.idle else PULSE_MS, self._pulse)
 

@@ -215,6 +215,14 @@ class SimulatedNode:
         if self._fetching:
             self.life.stir(self)
 
+    def hang_up(self) -> None:
+        """On those who leave it waiting for an answer, as the daemon does every few seconds."""
+        for peer_id, reason in self.peering.patience.look().items():
+            link = self.life.network.link(self.node_id, peer_id)
+            assert link is not None
+            self.life.note("hangs up", f"{self.name}: {link.other(self.node_id).name} {reason}")
+            self.life.network.disconnect(link, reason)
+
     def ask(self, event: Event) -> bool:
         """What its owner wants; False if it says no. Done and durable when this returns."""
         if not self.alive:
