@@ -16,8 +16,9 @@ setup: .venv/.done
 demo: setup
 	$(BIN)/channeld demo
 
+# A process for each core; the tests of a file stay together.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 # The contract's second harness; skips where npm is absent.
 foundry: setup
