@@ -8,8 +8,13 @@ from channeld.api.commands import AssetInfo
 from channeld.core.errors import Rejected
 
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z][A-Za-z0-9._$-]*)?")
+_EXPONENT = re.compile(r"[0-9.]+[eE][0-9]+")
+"""A number as programs write it, not an amount of an asset called e18."""
 MAX_DIGITS = 60
 """2^95 smallest units of 36 decimals have fewer."""
+
+MAX_DECIMALS = 36
+"""No asset has more."""
 
 CONTRACT_DECIMALS = 8
 """Sizes of options count 10^-8 of a contract."""
@@ -22,13 +27,27 @@ class WrittenAmount:
     number: str
     symbol: str
 
+    def __str__(self) -> str:
+        return f"{self.number} {self.symbol}".rstrip()
+
 
 def read_written(text: str) -> WrittenAmount:
     """'0.5 ETH', '0.5ETH' or '0.5'. Raises Rejected."""
     match = _AMOUNT.fullmatch(text.strip())
-    if match is None or len(match[1]) > MAX_DIGITS:
+    if match is None or len(match[1]) > MAX_DIGITS or _EXPONENT.fullmatch(match[0]):
         raise Rejected(f"expected an amount such as '0.5 ETH', got {text[:MAX_DIGITS]!r}")
+    fraction = match[1].partition(".")[2]
+    if len(fraction) > MAX_DECIMALS:
+        raise Rejected(f"expected at most {MAX_DECIMALS} decimals, got {len(fraction)} in {match[1]}")
     return WrittenAmount(match[1], match[2] or "")
+
+
+def read_positive(text: str) -> WrittenAmount:
+    """As `read_written`, above 0."""
+    written = read_written(text)
+    if not written.number.strip("0."):
+        raise Rejected(f"expected an amount above 0, got {text!r}")
+    return written
 
 
 def to_units(number: str, decimals: int, what: str) -> int:
@@ -57,7 +76,10 @@ def read_size(text: str) -> int:
     written = read_written(text)
     if written.symbol:
         raise Rejected(f"expected a number of contracts such as 1.5, got {text!r}")
-    return to_units(written.number, CONTRACT_DECIMALS, "a number of contracts")
+    size_e8 = to_units(written.number, CONTRACT_DECIMALS, "a number of contracts")
+    if not size_e8:
+        raise Rejected(f"expected a number of contracts above 0, got {text!r}")
+    return size_e8
 
 
 def choose_asset(assets: Sequence[AssetInfo], *named: str) -> AssetInfo:
@@ -86,9 +108,14 @@ def _is_named(asset: AssetInfo, name: str) -> bool:
     return name.upper() == asset.symbol.upper() or name.lower() == f"0x{asset.address.hex()}"
 
 
+def require_symbol(written: WrittenAmount, symbol: str) -> None:
+    """A symbol that was written must be the asset's. Raises Rejected."""
+    if written.symbol.upper() not in ("", symbol.upper()):
+        raise Rejected(f"expected an amount of {symbol}, got '{written}'")
+
+
 def read_amount(text: str, symbol: str, decimals: int) -> int:
-    """An amount of a known asset; a symbol that was written must be the asset's. Raises Rejected."""
+    """An amount of a known asset. Raises Rejected."""
     written = read_written(text)
-    if written.symbol and written.symbol.upper() != symbol.upper():
-        raise Rejected(f"expected an amount of {symbol}, got {text!r}")
+    require_symbol(written, symbol)
     return to_units(written.number, decimals, symbol)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from channeld.cli.amounts import read_amount
+from channeld.cli.reading import as_usage, reads
 from channeld.cli.session import Command, Session, pass_session
-from channeld.core.errors import Rejected
 from channeld.services.devchain.server import run_forever, serve
 from channeld.services.devchain.settings import DevChainSettings
 
@@ -23,7 +23,10 @@ BLOCK_INTERVAL_S = 5.0
 @click.option("--port", type=int, default=DEFAULT.port, show_default=True, help="0: any free one.")
 @click.option("--chain-id", type=int, default=DEFAULT.chain_id, show_default=True)
 @click.option("--accounts", type=int, default=DEFAULT.accounts, show_default=True, help="With play money.")
-@click.option("--balance", default="10000 ETH", show_default=True, help="Of each account.")
+@click.option(
+    "--balance", "balance_wei", default="10000 ETH", show_default=True, metavar="AMOUNT",
+    callback=reads(lambda text: read_amount(text, "ETH", 18)), help="Of each account.",
+)  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Keep the chain in this file.")
 @click.option(
     "--block-interval",
@@ -42,7 +45,7 @@ def dev(
     port: int,
     chain_id: int,
     accounts: int,
-    balance: str,
+    balance_wei: int,
     state: Path | None,
     block_interval_s: float,
     no_automine: bool,
@@ -51,19 +54,17 @@ def dev(
 
     Prints accounts with their keys, and the URL last, when it is ready.
     """
-    try:
+    with as_usage():
         settings = DevChainSettings(
             host=host,
             port=port,
             chain_id=chain_id,
             accounts=accounts,
-            balance_wei=read_amount(balance, "ETH", 18),
+            balance_wei=balance_wei,
             state_path=state,
             automine=not no_automine,
             block_interval_s=block_interval_s,
         )
-    except ValueError as error:
-        raise Rejected(str(error)) from error
     asyncio.run(_run_for_programs(settings) if session.json else run_forever(settings))
 
 

@@ -24,9 +24,11 @@ from channeld.adapters.chain.transactions import (
 from channeld.adapters.signer import Signer
 from channeld.api.commands import AssetInfo
 from channeld.cli import tables
-from channeld.cli.amounts import choose_asset, read_written, shown, to_units
+from channeld.cli.amounts import WrittenAmount, choose_asset, read_positive, shown, to_units
+from channeld.cli.chain_rpc import rpc_option
 from channeld.cli.keys import keystore_address, open_key, password_option
-from channeld.cli.session import Command, Decorated, Session, pass_session
+from channeld.cli.reading import as_usage, reads
+from channeld.cli.session import Command, Session, pass_session
 from channeld.config.settings import ChainSettings
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ETH
@@ -39,12 +41,6 @@ T = TypeVar("T")
 
 POLL_S = 0.1
 """People wait for it, and it is asked for a few blocks only."""
-
-
-def rpc_option(function: Decorated) -> Decorated:
-    return click.option("--rpc", "rpc_url", metavar="URL", help="JSON-RPC.  [default: as configured]")(
-        function
-    )
 
 
 def _with_rpc(session: Session, rpc_url: str | None, work: Callable[[RpcClient], Awaitable[T]]) -> T:
@@ -81,7 +77,10 @@ async def _head(rpc: RpcClient) -> Block:
 
 @click.command(cls=Command)
 @click.argument("seconds", type=click.IntRange(0), required=False)
-@click.option("--to", "to_s", type=int, metavar="UNIX_TIME", help="To this time instead; never backwards.")
+@click.option(
+    "--to", "to_s", type=click.IntRange(0), metavar="UNIX_TIME",
+    help="To this time instead; never backwards.",
+)  # fmt: skip
 @rpc_option
 @pass_session
 def advance(session: Session, seconds: int | None, to_s: int | None, rpc_url: str | None) -> None:
@@ -106,24 +105,27 @@ def advance(session: Session, seconds: int | None, to_s: int | None, rpc_url: st
 
 
 @click.command(cls=Command)
-@click.argument("amount")
-@click.argument("address", required=False)
-@click.option("--token", metavar="ADDRESS", help="A test token.  [default: the asset that the amount names]")
+@click.argument("amount", callback=reads(read_positive))
+@click.argument("address", required=False, callback=reads(parse_address))
+@click.option(
+    "--token", metavar="ADDRESS", callback=reads(parse_address),
+    help="A test token.  [default: the asset that the amount names]",
+)  # fmt: skip
 @rpc_option
 @pass_session
 def faucet(
-    session: Session, amount: str, address: str | None, token: str | None, rpc_url: str | None
+    session: Session, amount: WrittenAmount, address: bytes | None, token: bytes | None, rpc_url: str | None
 ) -> None:
     """Give AMOUNT of play money to ADDRESS, or to this node.
 
     "10 ETH" comes from the development chain; tokens are minted, which test tokens let anyone do.
     """
-    to = parse_address(address) if address else keystore_address(session.keystore_path)
-    written = read_written(amount)
+    to = keystore_address(session.keystore_path) if address is None else address
 
     async def give(rpc: RpcClient) -> tuple[AssetInfo, int]:
-        asset = await _asset(session, rpc, written.symbol, token)
-        units = to_units(written.number, asset.decimals, asset.symbol)
+        asset = await _asset(session, rpc, amount.symbol, token)
+        with as_usage():
+            units = to_units(amount.number, asset.decimals, asset.symbol)
         if asset.address == ETH:
             await _dev(rpc, "dev_faucet", hex_data(to), hex(units))
         else:
@@ -135,9 +137,9 @@ def faucet(
     session.show(document, f"{shown(units, asset.decimals, asset.symbol)} to {checksummed(to)}")
 
 
-async def _asset(session: Session, rpc: RpcClient, symbol: str, token: str | None) -> AssetInfo:
+async def _asset(session: Session, rpc: RpcClient, symbol: str, token: bytes | None) -> AssetInfo:
     if token is not None:
-        reader = TokenReader(rpc, parse_address(token))
+        reader = TokenReader(rpc, token)
         return AssetInfo(reader.address, await reader.symbol(), await reader.decimals(), 0, 0, 0)
     if symbol.upper() in ("", "ETH"):
         return AssetInfo(ETH, "ETH", 18, 0, 0, 0)

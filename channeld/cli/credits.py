@@ -7,6 +7,7 @@ from channeld.api.commands import Commands, CreditInfo
 from channeld.cli import tables
 from channeld.cli.amounts import choose_asset, shown
 from channeld.cli.channels import chain_timeout
+from channeld.cli.reading import check_asset, checks, reads
 from channeld.cli.session import Command, Session, pass_session
 from channeld.core.errors import ChanneldError, OperationalError, Rejected
 from channeld.wire.address import parse_address
@@ -14,19 +15,23 @@ from channeld.wire.address import parse_address
 
 @click.command("credits", cls=Command)
 @click.option("--claim", is_flag=True, help="Fetch them, and wait until the chain has paid.")
-@click.option("--to", metavar="ADDRESS", help="Where to, with --claim.  [default: this node's account]")
-@click.option("--asset", default="", metavar="SYMBOL", help="Only of this asset.")
+@click.option(
+    "--to", "receiver", metavar="ADDRESS", callback=reads(parse_address),
+    help="Where to, with --claim.  [default: this node's account]",
+)  # fmt: skip
+@click.option(
+    "--asset", default="", metavar="SYMBOL", callback=checks(check_asset), help="Only of this asset."
+)
 @chain_timeout
 @pass_session
-def list_credits(session: Session, claim: bool, to: str | None, asset: str, timeout_s: float) -> None:
+def list_credits(session: Session, claim: bool, receiver: bytes | None, asset: str, timeout_s: float) -> None:
     """List, or fetch with --claim, what payouts could not deliver.
 
     A token can refuse to be paid to an account. The contract then keeps the money until its owner fetches
     it, to this account or to another one.
     """
-    if to is not None and not claim:
+    if receiver is not None and not claim:
         raise click.UsageError("--to needs --claim")
-    receiver = None if to is None else parse_address(to)
     if not claim:
         found = session.ask(lambda client: _of_asset(client, asset))
         session.show(api.CREDITS.answer.encode(found), tables.credits(found))

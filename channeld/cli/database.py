@@ -13,6 +13,7 @@ from rich.table import Table
 
 from channeld.adapters.private_file import make_private
 from channeld.cli import outcome
+from channeld.cli.reading import as_usage
 from channeld.cli.session import Command, Session, pass_session
 from channeld.daemon.exporting import exported
 from channeld.daemon.inspection import inspect, signed_in
@@ -107,7 +108,8 @@ def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool
     secrets and all that a dispute may need stay, and no invoice can be paid twice.
     """
     today_s = now_s()
-    require_old_enough(before_s, today_s)
+    with as_usage():
+        require_old_enough(before_s, today_s)
     kinds = tuple(kind for kind in HISTORIES if kind not in kept)
     removed = dict.fromkeys(kinds, 0)
     with open_existing(session.config, writable=True) as journal:

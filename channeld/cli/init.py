@@ -14,7 +14,9 @@ from channeld.adapters.journal.lock import private_directory
 from channeld.adapters.private_file import sync_directory
 from channeld.adapters.signer import Signer
 from channeld.cli import tables
+from channeld.cli.chain_rpc import check_rpc_url
 from channeld.cli.keys import make_key, open_key, password_option
+from channeld.cli.reading import as_usage, checks
 from channeld.cli.rows import row_as_toml
 from channeld.cli.session import CONFIG_NAME, KEYSTORE_NAME, Command, Session, pass_session
 from channeld.config.file import parse, render
@@ -24,7 +26,9 @@ from channeld.wire.address import checksummed
 
 
 @click.command(cls=Command)
-@click.option("--chain-rpc", metavar="URL", help="JSON-RPC of your Ethereum node.")
+@click.option(
+    "--chain-rpc", metavar="URL", callback=checks(check_rpc_url), help="JSON-RPC of your Ethereum node."
+)
 @click.option("--chain-id", type=int, help="1 is Ethereum's main network.")
 @click.option("--adjudicator", metavar="ADDRESS", help="The contract that holds the channels.")
 @click.option("--alias", help="Name shown to others.")
@@ -60,8 +64,9 @@ def init(
     given = _named_settings(named)
     if password_file is not None:
         given += [("node", "password_file", json.dumps(str(password_file.absolute())))]
-    given += [_setting(text) for text in settings]
-    config = _configured(session.data_dir.absolute(), given, assets, feeds)
+    with as_usage():
+        given += [_setting(text) for text in settings]
+        config = _configured(session.data_dir.absolute(), given, assets, feeds)
     path, keystore = session.data_dir / CONFIG_NAME, session.data_dir / KEYSTORE_NAME
     if path.exists():
         raise Rejected(f"expected no {path}: this node is made already; edit that file instead")

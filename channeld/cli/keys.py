@@ -21,7 +21,7 @@ def password_option(function: Decorated) -> Decorated:
     """--password-file; without it CHANNELD_PASSWORD, then a prompt."""
     return click.option(
         "--password-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="Its first line is the keystore's password.  [default: $CHANNELD_PASSWORD, then a prompt]",
     )(function)
 

@@ -37,13 +37,16 @@ EPILOG = f"""\b
 Exit codes:
   {outcome.OK}  done
   {outcome.REJECTED}  rejected: cannot be done as asked, nothing changed
-  {outcome.USAGE}  wrong usage
+  {outcome.USAGE}  wrong usage: cannot be meant as it is written, nothing was done
   {outcome.OPERATIONAL}  daemon, chain or peer did not answer (in time); what was begun may go on
   {outcome.FAILED}  a payment or trade failed; no money was spent on it
 
 Amounts are decimal, with their asset's symbol: "0.5 ETH" or 0.5ETH, or 0.5 with --asset. Channels may be
 named by the beginning of their id, peers by their alias or the beginning of their id.
 """
+
+NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""Its message is the whole help; older versions of click have none and say so by themselves."""
 
 cli = LazyGroup(
     "channeld",
@@ -66,6 +69,8 @@ def run(arguments: list[str]) -> int:
     except click.Abort:
         click.echo("interrupted", err=True)
         return outcome.INTERRUPTED
+    except click.UsageError as error:
+        return _misused(error)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -77,6 +82,17 @@ def run(arguments: list[str]) -> int:
     except ExceptionGroup as group:
         return _told(_expected_one(group))
     return ended if isinstance(ended, int) else outcome.OK
+
+
+def _misused(error: click.UsageError) -> int:
+    """One line: what is wrong, and how it would be right; a group without a command shows what it has."""
+    if isinstance(error, NO_COMMAND):
+        error.show()
+        return outcome.USAGE
+    what = " ".join(error.format_message().split()).removesuffix(".")
+    usage = "" if error.ctx is None else f" ({' '.join(error.ctx.get_usage().split())})"
+    click.echo(f"error: {what[:1].lower()}{what[1:]}{usage}", err=True)
+    return outcome.USAGE
 
 
 def _told(error: ChanneldError) -> int:

@@ -10,6 +10,8 @@ MIN_PREFIX_DIGITS = 3
 """Fewer hex digits are more likely a mistake than a name."""
 NODE_ID_DIGITS = 66
 HASH_DIGITS = 64
+MAX_ALIAS_BYTES = 32
+"""Nobody is called anything longer."""
 SHOWN_DIGITS = 10
 """Enough to name a channel or a peer again."""
 
@@ -22,9 +24,41 @@ def hex_digits(text: str) -> str:
     return digits if _HEX.fullmatch(digits) else ""
 
 
+def check_channel(text: str) -> str:
+    """The hex digits of what may be a channel's id or its beginning. Raises Rejected."""
+    digits = hex_digits(text)
+    if not MIN_PREFIX_DIGITS <= len(digits) <= HASH_DIGITS:
+        raise Rejected(
+            f"expected a channel id or at least {MIN_PREFIX_DIGITS} of its hex digits, got {text[:80]!r}"
+        )
+    return digits
+
+
+def check_peer(text: str) -> None:
+    """What may be an alias, a node id or its beginning. Raises Rejected."""
+    digits = hex_digits(text)
+    if len(digits) >= NODE_ID_DIGITS:
+        read_node_id(text)
+    elif not text or (not digits and len(text.encode(errors="replace")) > MAX_ALIAS_BYTES):
+        raise Rejected(
+            f"expected a peer's alias of at most {MAX_ALIAS_BYTES} bytes, or its node id or the beginning of "
+            f"that in hex digits, got {text[:80]!r}"
+        )
+
+
+def read_node_id(text: str) -> bytes:
+    """A whole node id, 33 bytes. Raises Rejected."""
+    digits = hex_digits(text)
+    if len(digits) != NODE_ID_DIGITS or not digits.startswith(("02", "03")):
+        raise Rejected(
+            f"expected a node id of {NODE_ID_DIGITS} hex digits that begins with 02 or 03, got {text[:80]!r}"
+        )
+    return bytes.fromhex(digits)
+
+
 async def channel_named(client: Commands, text: str) -> ChannelInfo:
     """The daemon's channel whose id begins so; closed ones count if no other does. Raises Rejected."""
-    found, _ = await client.channels(True, hex_digits(text)[:HASH_DIGITS])
+    found, _ = await client.channels(True, check_channel(text))
     return find_channel([each for each in found if each.phase != "closed"] or found, text)
 
 
@@ -38,11 +72,7 @@ async def peer_named(client: Commands, text: str) -> bytes:
 
 def find_channel(channels: Sequence[ChannelInfo], text: str) -> ChannelInfo:
     """The channel whose id begins so. Raises Rejected."""
-    digits = hex_digits(text)
-    if len(digits) < MIN_PREFIX_DIGITS:
-        raise Rejected(
-            f"expected a channel id or at least {MIN_PREFIX_DIGITS} of its hex digits, got {text!r}"
-        )
+    digits = check_channel(text)
     found = [channel for channel in channels if channel.channel_id.hex().startswith(digits)]
     if not found:
         raise Rejected(f"no channel begins with {text}: see `channeld channels`")

@@ -9,9 +9,11 @@ from channeld.api import endpoints as api
 from channeld.api.commands import Commands
 from channeld.api.http1 import Unreachable
 from channeld.cli import tables
-from channeld.cli.names import hex_digits, peer_named
+from channeld.cli.names import check_peer, peer_named, read_node_id
+from channeld.cli.reading import checks, reads
 from channeld.cli.session import Command, Session, pass_session
 from channeld.core.errors import OperationalError, Rejected
+from channeld.wire.peer_address import split_peer_address
 
 STOP_POLL_S = 0.05
 
@@ -26,17 +28,19 @@ def info(session: Session) -> None:
 
 @click.command(cls=Command)
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Most shown.")
-@click.option("--after", metavar="NODE", help="Go on from the next_after of the last page.")
+@click.option(
+    "--after", metavar="NODE", callback=reads(read_node_id),
+    help="Go on from the next_after of the last page.",
+)  # fmt: skip
 @pass_session
-def peers(session: Session, limit: int, after: str | None) -> None:
+def peers(session: Session, limit: int, after: bytes | None) -> None:
     """List known peers."""
-    last = None if after is None else bytes.fromhex(hex_digits(after))
-    page = session.ask(lambda client: client.peers("", last, limit))
+    page = session.ask(lambda client: client.peers("", after, limit))
     session.show(api.PEERS.answer.encode(page), tables.peers(page[0]), *tables.more(page[1]))
 
 
 @click.command(cls=Command)
-@click.argument("address", metavar="NODE_ID@HOST:PORT")
+@click.argument("address", metavar="NODE_ID@HOST:PORT", callback=checks(split_peer_address))
 @pass_session
 def connect(session: Session, address: str) -> None:
     """Connect to a peer, and stay connected from then on.
@@ -48,7 +52,7 @@ def connect(session: Session, address: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("peer")
+@click.argument("peer", callback=checks(check_peer))
 @pass_session
 def disconnect(session: Session, peer: str) -> None:
     """Let go of a peer. Channels with it stay."""

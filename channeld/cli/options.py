@@ -6,9 +6,10 @@ from channeld.api import endpoints as api
 from channeld.api import requests as asks
 from channeld.api.commands import Commands, PositionInfo, QuoteInfo
 from channeld.cli import tables
-from channeld.cli.amounts import choose_asset, read_amount, read_size
-from channeld.cli.names import channel_named, peer_named
+from channeld.cli.amounts import WrittenAmount, choose_asset, read_size, read_written
+from channeld.cli.names import channel_named, check_channel, check_peer, peer_named
 from channeld.cli.outcome import TransferFailed
+from channeld.cli.reading import check_asset, checks, reads, units_of
 from channeld.cli.session import Command, Decorated, Session, page_options, pass_session
 from channeld.core.errors import OperationalError, Rejected
 from channeld.market.instruments import parse_instrument
@@ -24,10 +25,22 @@ NAMES_HELP = """
 def what_to_trade(function: Decorated) -> Decorated:
     """NAME CONTRACTS --writer --asset, and what a NAME is."""
     for decorate in (
-        click.option("--asset", default="", metavar="SYMBOL", help="What premium and payoff are paid in."),
-        click.option("--writer", metavar="PEER", required=True, help="Who writes it, any hops away."),
-        click.argument("size", metavar="CONTRACTS"),
-        click.argument("name"),
+        click.option(
+            "--asset",
+            default="",
+            metavar="SYMBOL",
+            callback=checks(check_asset),
+            help="What premium and payoff are paid in.",
+        ),
+        click.option(
+            "--writer",
+            metavar="PEER",
+            required=True,
+            callback=checks(check_peer),
+            help="Who writes it, any hops away.",
+        ),
+        click.argument("size_e8", metavar="CONTRACTS", callback=reads(read_size)),
+        click.argument("name", callback=checks(parse_instrument)),
     ):
         function = decorate(function)
     function.__doc__ = f"{function.__doc__}\n{NAMES_HELP}"
@@ -45,9 +58,8 @@ option_timeout = click.option(
 
 
 async def _quoted(
-    client: Commands, name: str, size: str, writer: str, asset: str, timeout_s: float
+    client: Commands, name: str, size_e8: int, writer: str, asset: str, timeout_s: float
 ) -> QuoteInfo:
-    size_e8 = read_size(size)
     chosen = choose_asset((await client.info()).assets, asset)
     node_id = await peer_named(client, writer)
     return await client.quote_option(name, size_e8, f"0x{chosen.address.hex()}", node_id, timeout_s)
@@ -57,26 +69,26 @@ async def _quoted(
 @what_to_trade
 @option_timeout
 @pass_session
-def quote(session: Session, name: str, size: str, writer: str, asset: str, timeout_s: float) -> None:
+def quote(session: Session, name: str, size_e8: int, writer: str, asset: str, timeout_s: float) -> None:
     """Ask a writer for the premium of CONTRACTS of NAME."""
     expires_s = parse_instrument(name).expiry_s
-    found = session.ask(lambda client: _quoted(client, name, size, writer, asset, timeout_s), "asking")
+    found = session.ask(lambda client: _quoted(client, name, size_e8, writer, asset, timeout_s), "asking")
     session.show(api.QUOTE_OPTION.answer.encode(found), tables.quote(found, expires_s))
 
 
 @click.command(cls=Command)
 @what_to_trade
-@click.option("--max-premium", metavar="AMOUNT", help="Do not buy for more.")
+@click.option("--max-premium", metavar="AMOUNT", callback=reads(read_written), help="Do not buy for more.")
 @click.option("--yes", is_flag=True, help="Buy without asking.")
 @option_timeout
 @pass_session
 def buy(
     session: Session,
     name: str,
-    size: str,
+    size_e8: int,
     writer: str,
     asset: str,
-    max_premium: str | None,
+    max_premium: WrittenAmount | None,
     yes: bool,
     timeout_s: float,
 ) -> None:
@@ -88,10 +100,10 @@ def buy(
     expires_s = parse_instrument(name).expiry_s
     if not yes and session.json:
         raise click.UsageError("expected --yes with --json: there is nobody to ask")
-    offer = session.ask(lambda client: _quoted(client, name, size, writer, asset, timeout_s), "asking")
+    offer = session.ask(lambda client: _quoted(client, name, size_e8, writer, asset, timeout_s), "asking")
     if not session.json:
         session.show({}, tables.quote(offer, expires_s))
-    if max_premium is not None and offer.premium > read_amount(max_premium, offer.symbol, offer.decimals):
+    if max_premium is not None and offer.premium > units_of(max_premium, offer.symbol, offer.decimals):
         raise Rejected(f"the writer asks for more than {max_premium}: nothing was bought")
     if not yes and not click.confirm("Buy?", err=True):
         raise Rejected("nothing was bought")
@@ -127,7 +139,7 @@ def trades(session: Session, limit: int, before: int | None) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("channel", required=False)
+@click.argument("channel", required=False, callback=checks(check_channel))
 @option_timeout
 @pass_session
 def settle(session: Session, channel: str | None, timeout_s: float) -> None:

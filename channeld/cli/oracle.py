@@ -5,7 +5,7 @@ import json
 import signal
 import socket
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from channeld.api.json_forms import parse_json
 from channeld.api.token import load_or_create_token, read_token
 from channeld.cli import tables
 from channeld.cli.amounts import from_units, read_written, to_units
+from channeld.cli.chain_rpc import check_rpc_url
 from channeld.cli.keys import make_key, open_key, password_option
+from channeld.cli.reading import checks, reads
 from channeld.cli.rows import read_rows
 from channeld.cli.session import KEYSTORE_NAME, Command, Session, pass_session
 from channeld.config.settings import FeedSettings
-from channeld.core.claims import PRICE_SCALE
+from channeld.core.claims import MAX_PRICE, MAX_TIME_S, PRICE_SCALE
 from channeld.core.errors import OperationalError, Rejected
 from channeld.market.instruments import parse_instrument
 from channeld.services.devchain.accounts import development_account
@@ -38,6 +40,8 @@ BOOK_NAME = "prices.db"
 PRICE_DECIMALS = len(str(PRICE_SCALE)) - 1
 DEFAULT_PORT = 9750
 DEFAULT_GRACE_H = 24
+NOBODY = bytes(19) + b"\1"
+"""Signs for the feeds that are only looked at."""
 
 
 # Running -------------------------------------------------------------------------------------------
@@ -53,14 +57,28 @@ class _Post:
 
 
 @click.command(cls=Command)
-@click.option("--pair", "pairs", multiple=True, metavar="PAIR", help="Sign this pair alone, as ETH/USD.")
-@click.option("--grace-h", type=int, default=DEFAULT_GRACE_H, show_default=True, help="Of --pair.")
-@click.option("--feed", "feeds", multiple=True, metavar="KEY=VALUE,...", help="Sign as one of several.")
+@click.option(
+    "--pair", "pairs", multiple=True, metavar="PAIR", callback=checks(lambda text: _alone(text, NOBODY)),
+    help="Sign this pair alone, as ETH/USD.",
+)  # fmt: skip
+@click.option(
+    "--grace-h", type=click.IntRange(1, 255), default=DEFAULT_GRACE_H, show_default=True, help="Of --pair."
+)
+@click.option(
+    "--feed", "feeds", multiple=True, metavar="KEY=VALUE,...", callback=reads(lambda text: _feed_of(text)),
+    help="Sign as one of several.",
+)  # fmt: skip
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="0.0.0.0: all; nodes are told this machine's name."
 )
-@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="0: any free one.")
-@click.option("--chain-rpc", metavar="URL", help="Go by this chain's clock instead of the wall's.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True,
+    help="0: any free one.",
+)  # fmt: skip
+@click.option(
+    "--chain-rpc", metavar="URL", callback=checks(check_rpc_url),
+    help="Go by this chain's clock instead of the wall's.",
+)  # fmt: skip
 @click.option("--dev-account", metavar="LABEL", help="Sign with a development key: play money only.")
 @click.option("--light-kdf", is_flag=True, help="A weakly encrypted key, for play money.")
 @password_option
@@ -69,7 +87,7 @@ def run(
     session: Session,
     pairs: tuple[str, ...],
     grace_h: int,
-    feeds: tuple[str, ...],
+    feeds: tuple[FeedSettings, ...],
     host: str,
     port: int,
     chain_rpc: str | None,
@@ -83,6 +101,9 @@ def run(
     there is none. Feeds are --pair (this key alone), --feed (as in `channeld init`), and the [[feed]]
     tables of a config.toml there. Prints what nodes need in their `--feed`.
     """
+    named = (*feeds, *(session.config.feed if session.has_config else ()))
+    if not named and not pairs:
+        raise click.UsageError("expected something to sign: name it with --pair or --feed")
     private_directory(session.data_dir)
     if dev_account is not None:
         signer = Signer(development_account(dev_account).key)
@@ -90,13 +111,20 @@ def run(
         signer = open_key(session.data_dir / KEYSTORE_NAME, password_file)
     else:
         signer = make_key(session.data_dir / KEYSTORE_NAME, password_file, light=light_kdf)
-    settings = [FeedSettings(pair, 1, (signer.address,), grace_h=grace_h) for pair in pairs]
-    settings += read_rows("feed", feeds).feed
-    if session.has_config:
-        settings += session.config.feed
-    if not settings:
-        raise Rejected("expected something to sign: name it with --pair or --feed")
-    asyncio.run(_run(session, signer, [each.feed() for each in settings], _Post(host, port, chain_rpc)))
+    alone = [replace(_alone(pair, signer.address), grace_h=grace_h) for pair in pairs]
+    signed = [each.feed() for each in (*alone, *named)]
+    asyncio.run(_run(session, signer, signed, _Post(host, port, chain_rpc)))
+
+
+def _feed_of(row: str) -> FeedSettings:
+    """One --feed. Raises Rejected."""
+    (feed,) = read_rows("feed", [row]).feed
+    return feed
+
+
+def _alone(pair: str, signer: bytes) -> FeedSettings:
+    """The feed of a pair that one key signs. Raises Rejected if nothing can be called so."""
+    return _feed_of(f"pair={pair},threshold=1,signers=0x{signer.hex()}")
 
 
 async def _run(session: Session, signer: Signer, feeds: list[Feed], post: _Post) -> None:
@@ -144,27 +172,31 @@ def _announce(session: Session, feeds: list[Feed], signer: Signer, url: str) -> 
 
 
 @click.command(cls=Command)
-@click.argument("price")
+@click.argument("price_e8", metavar="PRICE", callback=reads(lambda text: read_price(text)))
 @click.option("--pair", help="Of the oracle's feeds.  [default: the only one]")
-@click.option("--at", "at_s", type=int, metavar="UNIX_TIME", help="The instant that the price is of.")
-@click.option("--option", "name", metavar="NAME", help="The instant at which this option expires.")
-@click.option("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True)
+@click.option(
+    "--at", "at_s", type=click.IntRange(0, MAX_TIME_S), metavar="UNIX_TIME",
+    help="The instant that the price is of.",
+)  # fmt: skip
+@click.option(
+    "--option", "expiry_s", metavar="NAME", callback=reads(lambda name: parse_instrument(name).expiry_s),
+    help="The instant at which this option expires.",
+)  # fmt: skip
+@click.option(
+    "--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True, callback=checks(parse_base_url)
+)
 @pass_session
 def publish(
-    session: Session, price: str, pair: str | None, at_s: int | None, name: str | None, url: str
+    session: Session, price_e8: int, pair: str | None, at_s: int | None, expiry_s: int | None, url: str
 ) -> None:
     """Have the oracle sign PRICE, once and for ever, for an instant that has come.
 
     --data-dir is the oracle's: its token is needed.
     """
-    if (at_s is None) == (name is None):
+    if (at_s is None) == (expiry_s is None):
         raise click.UsageError("expected --at UNIX_TIME or --option NAME")
-    instant_s = parse_instrument(name).expiry_s if name is not None else at_s
+    instant_s = expiry_s if at_s is None else at_s
     assert instant_s is not None
-    written = read_written(price)
-    if written.symbol:
-        raise Rejected(f"expected a price such as 4000.5, got {price!r}")
-    price_e8 = to_units(written.number, PRICE_DECIMALS, "a price")
     token = read_token(session.data_dir / TOKEN_NAME)
 
     async def order() -> dict[str, Any]:
@@ -184,6 +216,17 @@ def publish(
         document,
         f"signed {document['pair']} {from_units(price_e8, PRICE_DECIMALS)} at {tables.when(instant_s)}",
     )
+
+
+def read_price(text: str) -> int:
+    """A price with 8 decimals. Raises Rejected."""
+    written = read_written(text)
+    if written.symbol:
+        raise Rejected(f"expected a price such as 4000.5, got {text!r}")
+    price_e8 = to_units(written.number, PRICE_DECIMALS, "a price")
+    if not 0 < price_e8 <= MAX_PRICE:
+        raise Rejected(f"expected a price above 0 and up to {MAX_PRICE // PRICE_SCALE}, got {text!r}")
+    return price_e8
 
 
 async def _feed(url: str, pair: str | None) -> dict[str, Any]:

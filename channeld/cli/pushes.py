@@ -16,9 +16,11 @@ from channeld.api.commands import PushInfo, StreamInfo
 from channeld.api.failures import Failure, error_of
 from channeld.api.json_forms import dump_json, to_json
 from channeld.api.requests import MAX_PUSHES, PAYMENT_TIMEOUT_S, PushMany
-from channeld.cli.amounts import choose_asset, from_units, read_written, shown, to_units
-from channeld.cli.names import clean, hex_digits, peer_named, short, short_node
+from channeld.cli.amounts import WrittenAmount, choose_asset, from_units, read_positive, shown
+from channeld.cli.channels import asset_option
+from channeld.cli.names import check_peer, clean, hex_digits, peer_named, short, short_node
 from channeld.cli.outcome import TransferFailed
+from channeld.cli.reading import checks, reads, require_one_asset, units_of
 from channeld.cli.session import Command, Session, page_options, pass_session
 from channeld.cli.tables import facts, listing, when
 from channeld.core.errors import OperationalError, Rejected
@@ -27,10 +29,8 @@ from channeld.core.operations import NO_STREAM, STREAM_BYTES
 MAX_COUNT = 10**9
 
 
-def read_stream(text: str | None) -> bytes:
+def read_stream(text: str) -> bytes:
     """Up to 32 hex digits, dashes between them ignored; fewer stand for a small number. Raises Rejected."""
-    if text is None:
-        return NO_STREAM
     digits = hex_digits(text.replace("-", ""))
     if not 0 < len(digits) <= 2 * STREAM_BYTES:
         raise Rejected(f"expected a stream of up to {2 * STREAM_BYTES} hex digits, got {text[:80]!r}")
@@ -38,10 +38,13 @@ def read_stream(text: str | None) -> bytes:
 
 
 @click.command(cls=Command)
-@click.argument("peer")
-@click.argument("amount")
-@click.option("--asset", default="", metavar="SYMBOL", help="If not behind the amount.")
-@click.option("--stream", "named", metavar="ID", help="What it is for: up to 32 hex digits, or a UUID.")
+@click.argument("peer", callback=checks(check_peer))
+@click.argument("amount", callback=reads(read_positive))
+@asset_option
+@click.option(
+    "--stream", "named", metavar="ID", callback=reads(read_stream),
+    help="What it is for: up to 32 hex digits, or a UUID.",
+)  # fmt: skip
 @click.option(
     "--count", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, help="So many pushes."
 )
@@ -58,9 +61,9 @@ def read_stream(text: str | None) -> bytes:
 def push(
     session: Session,
     peer: str,
-    amount: str,
+    amount: WrittenAmount,
     asset: str,
-    named: str | None,
+    named: bytes | None,
     count: int,
     rate: float | None,
     in_flight: int,
@@ -72,14 +75,12 @@ def push(
     amounts add up under the stream's id, see `channeld streams`. Exit code 4: some were not made, they cost
     nothing. 3: some are not decided yet.
     """
-    stream = read_stream(named)
+    require_one_asset(amount, asset)
+    stream = NO_STREAM if named is None else named
 
     async def pushing(client: ApiClient) -> PushInfo:
-        written = read_written(amount)
-        chosen = choose_asset((await client.info()).assets, written.symbol, asset)
-        units = to_units(written.number, chosen.decimals, chosen.symbol)
-        if not units:
-            raise Rejected("expected an amount above 0")
+        chosen = choose_asset((await client.info()).assets, amount.symbol, asset)
+        units = units_of(amount, chosen.symbol, chosen.decimals)
         node_id = await peer_named(client, peer)
         address = f"0x{chosen.address.hex()}"
         if count == 1:

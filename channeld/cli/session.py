@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from channeld.api.client import ApiClient
-from channeld.api.http1 import Unreachable
+from channeld.api.http1 import Unreachable, parse_base_url
+from channeld.api.json_forms import MAX_SAFE
 from channeld.api.token import read_token
 from channeld.config.file import load
 from channeld.config.settings import ApiSettings, Config
@@ -148,6 +149,15 @@ def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
+def _remember_url(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    if value:
+        try:
+            parse_base_url(value)
+        except Rejected as error:
+            raise click.BadParameter(str(error)) from None
+    return _remember(ctx, parameter, value)
+
+
 def with_common_options(command: click.Command) -> None:
     """Give a command the options of a Session, behind its own."""
     command.params += [
@@ -163,7 +173,7 @@ def with_common_options(command: click.Command) -> None:
             metavar="URL",
             help="Address of the daemon's API.  [default: as configured]",
             expose_value=False,
-            callback=_remember,
+            callback=_remember_url,
         ),
         click.Option(
             ["--json", "json"],
@@ -200,6 +210,7 @@ def page_options(function: Decorated) -> Decorated:
     function = click.option("--limit", type=limit, default=20, show_default=True, help="Most shown.")(
         function
     )
+    place = click.IntRange(0, MAX_SAFE)
     return click.option(
-        "--before", type=int, metavar="PLACE", help="Go on from the next_before of the last page."
+        "--before", type=place, metavar="PLACE", help="Go on from the next_before of the last page."
     )(function)

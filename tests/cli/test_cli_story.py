@@ -314,14 +314,7 @@ def test_amounts_need_their_asset(alice: Channeld) -> None:
             ["open", "bob", "1"],
             "error: expected an asset, one of ETH, TEST: write it behind the amount or with --asset",
         ),
-        (["open", "bob", "1 ETH", "--asset", "TEST"], "error: expected one asset, got ETH and TEST"),
         (["open", "bob", "1 DOGE"], "error: expected one of the configured assets (ETH, TEST), got 'DOGE'"),
-        (["invoice", "0.0000001 TEST"], "error: expected at most 6 decimals for TEST, got 7 in 0.0000001"),
-        (["invoice", "lots"], "error: expected an amount such as '0.5 ETH', got 'lots'"),
-        (
-            ["open", "bob", "0 ETH"],
-            "error: amount: expected 1 to 39614081257132168796771975167, got the number 0",
-        ),
     ):
         said = alice(*arguments)
         assert (said.code, said.error) == (1, message)
@@ -342,11 +335,6 @@ def test_another_daemon_can_be_named(command: Channeld, daemon: Daemon, tmp_path
     (tmp_path / "api.token").chmod(0o600)
     there = ["--data-dir", tmp_path, "--api"]
     assert command(*there, daemon.url, "info").code == 0
-    wrong = command(*there, "ftp://127.0.0.1", "info")
-    assert (wrong.code, wrong.error) == (
-        1,
-        "error: expected a URL as http://127.0.0.1:9741, got 'ftp://127.0.0.1'",
-    )
     nobody = command(*there, "http://127.0.0.1:1", "info")
     assert (nobody.code, nobody.error) == (
         3,

@@ -34,7 +34,6 @@ def test_a_push_that_was_not_made_has_cost_nothing(alice: Channeld) -> None:
     said = alice("push", "bob", "0.000013", "--asset", "TEST")
     assert (said.code, said.error) == (1, "error: expected luck")
     assert alice("push", CAROL.hex(), "1 ETH").error.startswith("error: no open channel with 03")
-    assert alice("push", "bob", "0 ETH").error == "error: expected an amount above 0"
     assert alice("streams").out == "nothing was pushed yet\n"
 
 

@@ -1,16 +1,12 @@
 """Where a peer is reached: `PUBLIC_KEY@HOST:PORT`."""
 
-import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from coincurve import PublicKey
 
 from channeld.core.errors import Rejected
-
-_PATTERN = re.compile(
-    r"(?P<key>0[23][0-9a-fA-F]{64})@(?P<host>\[[0-9a-fA-F:.]+\]|[^\s@:/?#\[\]]+):(?P<port>\d{1,5})"
-)
+from channeld.wire.peer_address import split_peer_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +29,11 @@ class PeerAddress:
 
 def parse_peer_address(text: str) -> PeerAddress:
     """Raises Rejected with the form that was expected."""
-    match = _PATTERN.fullmatch(text)
-    if match is None:
-        raise Rejected(f"expected PUBLIC_KEY@HOST:PORT with a key of 66 hex digits, got {text!r}")
-    peer_id, host, port = bytes.fromhex(match["key"]), match["host"].strip("[]"), int(match["port"])
+    peer_id, host, port = split_peer_address(text)
     try:
         PublicKey(peer_id)
     except ValueError:
-        raise Rejected(f"expected a public key on secp256k1 before the @, got {match['key']}") from None
-    if not 0 < port < 65_536:
-        raise Rejected(f"expected a port from 1 to 65535, got {port}")
+        raise Rejected(f"expected a public key on secp256k1 before the @, got {peer_id.hex()}") from None
     return PeerAddress(peer_id, host, port)
 
 
