@@ -102,7 +102,7 @@ def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> i
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
 @pass_session
 def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool) -> None:
-    """Forget finished payments, invoices, forwards and trades, and give back the room.
+    """Forget finished payments, invoices, forwards, trades, and totals of pushes in closed channels.
 
     While the daemon is stopped; `keep_days` in the configuration does the same while it runs. Channels,
     secrets and all that a dispute may need stay, and no invoice can be paid twice.

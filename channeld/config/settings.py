@@ -66,8 +66,8 @@ class DatabaseSettings:
     keep_days: Annotated[
         int,
         About(
-            "Finished payments, invoices, forwards and trades are forgotten after so many days; 0: never. "
-            "`channeld db prune` does the same once.",
+            "Finished payments, invoices, forwards, trades, and totals of pushes in closed channels are "
+            "forgotten after so many days; 0: never. `channeld db prune` does the same once.",
             0,
             36_500,
         ),

@@ -6,10 +6,12 @@ Only kinds of history are touched, and nothing of them that decides about money:
   invoice with that hash can be valid any more, so that it is never paid twice;
 - *invoices*: a paid or lapsed one is not open, hence can never be paid again, remembered or not;
 - *forwards*, *trades*: their claims live in the channels, their secrets in the table of secrets, which stay
-  as long as any claim waits for them; a dispute reads these and the channel's states alone.
+  as long as any claim waits for them; a dispute reads these and the channel's states alone;
+- *streams* (totals of pushes) of channels that are closed: nothing is counted in them any more. While their
+  channel lives they stay, however old: the next push goes on from them.
 
-Never pruned: channels, secrets, disputes, totals of pushes, the transactions sent, and what the contract's
-registries hold: that a secret is public must be known for ever, or a claim under it would be taken for dead.
+Never pruned: channels, secrets, disputes, the transactions sent, and what the contract's registries hold:
+that a secret is public must be known for ever, or a claim under it would be taken for dead.
 """
 
 from collections.abc import Iterator
@@ -18,11 +20,13 @@ from dataclasses import dataclass
 import msgpack
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
+from channeld.core.channel import Channel, Phase
 from channeld.core.errors import Rejected
-from channeld.core.records import Forward, Invoice, InvoiceStatus, Payment, PaymentStatus, Trade
+from channeld.core.records import Forward, Invoice, InvoiceStatus, Payment, PaymentStatus, Stream, Trade
 from channeld.daemon.history import LONGEST_INVOICE_S, PAID, typed
+from channeld.wire.records import decode_record
 
-HISTORIES = ("payment", "invoice", "forward", "trade")
+HISTORIES = ("payment", "invoice", "forward", "trade", "stream")
 """What can be pruned."""
 
 MIN_AGE_S = 86_400
@@ -31,6 +35,9 @@ MIN_AGE_S = 86_400
 DISORDER_S = 86_400
 """Histories are in the order in which things ended, more or less. Where nothing in STEP records began before
 so much later than what is wanted, nothing that is wanted follows."""
+
+CHANNEL_BYTES = 32
+"""The key of a stream begins with its channel's id."""
 
 STEP = 500
 """Records that one commit removes: some ten milliseconds."""
@@ -60,21 +67,24 @@ def prune_step(
     """
     require_old_enough(before_s, now_s)
     rows = journal.since(f"{kind}_done", after, STEP)
-    writes: list[Write] = []
-    removed = 0
+    over: list[tuple[bytes, int, bool]] = []
     older = False
     for row in rows:
         began_s, ended_s, paid = _times(kind, row.value)
         older |= began_s <= before_s + DISORDER_S
-        if ended_s >= before_s:
-            continue
-        removed += 1
-        writes.append(Delete(f"{kind}_done", row.key))
+        if ended_s < before_s:
+            over.append((row.key, began_s, paid))
+    if kind == "stream":
+        closed = _closed(journal, {key[:CHANNEL_BYTES] for key, _, _ in over})
+        over = [each for each in over if each[0][:CHANNEL_BYTES] in closed]
+    writes: list[Write] = []
+    for key, began_s, paid in over:
+        writes.append(Delete(f"{kind}_done", key))
         if paid and began_s + LONGEST_INVOICE_S >= now_s:
-            writes.append(Put(PAID, row.key, msgpack.packb(began_s)))
+            writes.append(Put(PAID, key, msgpack.packb(began_s)))
     if not dry:
         journal.commit(writes)
-    return Step(len(rows), removed, rows[-1].sequence if older and len(rows) == STEP else None)
+    return Step(len(rows), len(over), rows[-1].sequence if older and len(rows) == STEP else None)
 
 
 def forget_paid_step(journal: Journal, after: int, now_s: int) -> Step:
@@ -100,6 +110,17 @@ def prune(
         after = forget_paid_step(journal, after, now_s).after
 
 
+def _closed(journal: Journal, channel_ids: set[bytes]) -> set[bytes]:
+    """Those of these channels that are closed, and that for good: it is confirmed."""
+    closed: set[bytes] = set()
+    for channel_id, row in journal.get_many("channel", channel_ids).items():
+        channel = decode_record("channel", row)
+        assert isinstance(channel, Channel)
+        if channel.phase is Phase.CLOSED:
+            closed.add(channel_id)
+    return closed
+
+
 def _times(kind: str, value: bytes) -> tuple[int, int, bool]:
     """When a record began and when it is over (unix seconds), and whether it is a payment that succeeded."""
     match kind:
@@ -117,4 +138,7 @@ def _times(kind: str, value: bytes) -> tuple[int, int, bool]:
         case "trade":
             trade = typed(kind, value, Trade)
             return trade.created_s, max(trade.created_s, trade.leg.terms.expiry_s), False
+        case "stream":
+            stream = typed(kind, value, Stream)
+            return stream.first_s, stream.last_s, False
     raise AssertionError(f"no history of {kind}")

@@ -17,9 +17,11 @@ from channeld.adapters.journal.sqlite import SqliteJournal
 from channeld.cli.main import run
 from channeld.config.file import render
 from channeld.config.settings import DatabaseSettings
-from channeld.core.claims import OptionTerms, PayoffKind
+from channeld.core.channel import Channel, Phase
+from channeld.core.claims import OptionTerms, PayoffKind, Side
 from channeld.core.draft import Record
 from channeld.core.errors import Rejected
+from channeld.core.identity import ChannelParams
 from channeld.core.records import (
     ClaimRef,
     Forward,
@@ -30,6 +32,7 @@ from channeld.core.records import (
     Payment,
     PaymentStatus,
     Secret,
+    Stream,
     Trade,
     TradeRole,
     TradeStatus,
@@ -41,7 +44,7 @@ from channeld.daemon.inspection import inspect
 from channeld.daemon.pruning import HISTORIES, MIN_AGE_S, prune
 from channeld.wire.records import encode_record
 from tests.daemon.cluster import USD, cluster, eventually
-from tests.daemon.town import channels_through_bob
+from tests.daemon.town import STAKE, channels_through_bob
 from tests.postgres_server import PostgresServer
 
 ALICE = Identity(1, b"\x02" + b"a" * 32)
@@ -123,7 +126,7 @@ def test_what_is_old_goes_and_what_decides_about_money_stays(journal: Journal):
     removed: dict[str, int] = {}
     for kind, count in prune(journal, NOW_S - 90 * DAY_S, NOW_S):
         removed[kind] = removed.get(kind, 0) + count
-    assert removed == {"payment": 3, "invoice": 1, "forward": 1, "trade": 1}
+    assert removed == {"payment": 3, "invoice": 1, "forward": 1, "trade": 1, "stream": 0}
     payments = ("old", "young", "years", "failed")
     assert names_left(journal, "payment_done", payments) == {"young"}
     assert names_left(journal, "invoice_done", ("paid", "just paid")) == {"just paid"}
@@ -155,6 +158,51 @@ def test_kinds_may_be_kept_and_a_rehearsal_changes_nothing(journal: Journal):
     assert journal.count("payment_done") == 1
     with pytest.raises(Rejected, match="at least a day to stay"):
         list(prune(journal, NOW_S - MIN_AGE_S + 1, NOW_S))
+
+
+def channel_record(name: str, phase: Phase) -> Channel:
+    params = ChannelParams(b"\x0a" * 20, b"\x0c" * 20, bytes(20), 3_600, 1)
+    return Channel(hashlock(name), params, Side.A, CAROL, phase, 0)
+
+
+def stream(channel: str, purpose: int, age_days: int, began_days: int = 900) -> Stream:
+    began_s, last_s = NOW_S - began_days * DAY_S, NOW_S - age_days * DAY_S
+    return Stream(hashlock(channel), False, bytes([purpose]) * 16, 3, 30, began_s, last_s)
+
+
+def test_totals_of_pushes_go_with_their_channel_and_not_before(journal: Journal):
+    phases = [phase for phase in Phase if phase is not Phase.CLOSED]
+    records = [channel_record("closed", Phase.CLOSED), *(channel_record(p.name, p) for p in phases)]
+    journal.commit([Put(kind, key, value) for kind, key, value in map(encode_record, records)])
+    kept = [stream("closed", 1, 80), stream("nobody knows it", 1, 100)]
+    kept += [stream(phase.name, 1, 800) for phase in phases]
+    journal.commit(past(*kept, stream("closed", 2, 100), stream("closed", 3, 899)))
+    assert sum(count for _, count in prune(journal, NOW_S - 90 * DAY_S, NOW_S, dry=True)) == 2
+    assert journal.count("stream_done") == len(kept) + 2
+    assert dict(prune(journal, NOW_S - 90 * DAY_S, NOW_S, ("stream",))) == {"stream": 2}
+    assert {key for key, _ in journal.load("stream_done")} == {record.key for record in kept}
+
+
+async def test_alice_forgets_what_she_pushed_in_a_closed_channel_and_counts_on_in_the_others(tmp_path):
+    async with cluster(tmp_path, "alice", "bob", "carol") as net:
+        peers = {}
+        for name in ("bob", "carol"):
+            await net.connect("alice", name)
+            peers[name] = await net.open("alice", name, "USD", STAKE, 0)
+            await eventually(lambda name=name: peers[name] in net["alice"].engine.tables.terms)
+            await net["alice"].push(net.node_id(name), "USD", b"tea".ljust(16), [USD, USD], 10.0)
+        assert (await net["alice"].close_channel(peers["bob"], False, 15.0)).phase == "closed"
+        journal, in_a_hundred_days_s = net["alice"].engine.journal, net.now_s + 100 * DAY_S
+        removed = dict(prune(journal, in_a_hundred_days_s - 90 * DAY_S, in_a_hundred_days_s, ("stream",)))
+        assert removed["stream"] > 0
+        listed = (await net["alice"].streams(None, 10))[0]
+        assert [(each.channel_id, each.count) for each in listed] == [(peers["carol"], 2)]
+        await net["alice"].push(net.node_id("carol"), "USD", b"tea".ljust(16), [USD], 10.0)
+        listed = (await net["alice"].streams(None, 10))[0]
+        assert [(each.count, each.total) for each in listed] == [(3, 3 * USD)]
+        gone = await net["alice"].stream(peers["bob"], "sent", b"tea".ljust(16))
+        assert (gone.count, gone.total) == (0, 0)
+        assert inspect(journal).faults == []
 
 
 def test_a_long_history_is_pruned_step_by_step_and_not_read_to_its_end(journal: Journal, monkeypatch):
