@@ -223,8 +223,9 @@ async def _catch_up(daemon: Daemon) -> None:
             async with asyncio.timeout(STILL_READING_S):
                 await daemon.watch.caught_up.wait()
         except TimeoutError:
-            why = daemon.watch.lost or f"read up to {daemon.engine.tables.confirmed_s} (unix seconds)"
-            log.warning("no peers and no API before the chain is read: %s", why)
+            read_s = daemon.engine.tables.confirmed_s
+            why = f"it is up to {read_s} (unix seconds)" if read_s else "its node shows nothing new to us yet"
+            log.warning("no peers and no API before the chain is read: %s", daemon.watch.lost or why)
     await daemon.engine.caught_up()
 
 
@@ -296,7 +297,8 @@ class _Builder:
         submitter = Submitter(transactor, adjudicator, tables, feeds.by_id)
         actor = Actor(self._journal, tables, signer, domain, peering, gossip, submitter, waiters)
         acting.append(actor.act)
-        pushes = PushDesk(engine)
+        catalogue = Catalogue(config.asset)
+        pushes = PushDesk(engine, catalogue)
         actor.on_pushes, actor.on_news = pushes.answered, pushes.heard
         engine.supply = pushes.supply
         scanner = Scanner(
@@ -307,7 +309,6 @@ class _Builder:
         watch = ChainWatch(
             engine, scanner, gossip, secrets, prices, signer.address, self._refusal, peering.node_of
         )
-        catalogue = Catalogue(config.asset)
         daemon = Daemon(
             config=config,
             signer=signer,
@@ -318,7 +319,7 @@ class _Builder:
             payer=Payer(config, engine, Routes(config, tables, gossip.graph, signer.public_key), waiters),
             desk=desk,
             feeds=feeds,
-            funding=Funding(self._rpc, transactor, adjudicator, signer.address),
+            funding=Funding(self._rpc, transactor, adjudicator, signer.address, catalogue),
             waiters=waiters,
             invoicing=Invoicing(config, signer, engine, catalogue),
             pushes=pushes,

@@ -135,6 +135,7 @@ async def test_an_answer_that_bob_forgets_to_send_comes_on_the_next_connection(t
 
         engine._act = forget_one
         if lost is Ack:
+            await eventually(lambda: ab in net["alice"].engine.tables.terms)
             await net["alice"].push(net.node_id("bob"), "USD", bytes(16), [USD], 30.0)
         else:
             (invoice,) = await net["bob"].create_invoice("USD", 5 * USD, "", None, 1)

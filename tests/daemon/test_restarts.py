@@ -7,7 +7,7 @@ import pytest
 
 from channeld.adapters.chain import calls
 from channeld.adapters.chain.outbox import Request
-from channeld.adapters.chain.scanner import Scanner
+from channeld.adapters.chain.scanner import ReorganisedTooDeep, Scanner
 from channeld.adapters.chain.transactions import TransactionSettings, open_transactor
 from channeld.adapters.signer import Signer
 from channeld.adapters.transport.peers import PeerTransport
@@ -101,6 +101,27 @@ async def test_alice_hears_of_the_chain_before_she_hears_of_bob(tmp_path, monkey
             ((now_s, confirmed_s, phases),) = known
             assert now_s >= confirmed_s >= head_s and phases == [Phase.DISPUTED]
             await eventually(lambda: net["alice"].peering.is_connected(net.node_id("bob")))
+
+
+async def test_a_node_that_is_behind_is_waited_for_and_another_chain_ends_the_start(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(app, "STILL_READING_S", 0.05)
+    async with cluster(tmp_path, "alice") as net:
+        before = net.chain.chain.snapshot()
+        net.chain.chain.mine(3)
+        head = net.chain.chain.head
+        await eventually(lambda: net["alice"].watch.head.number == head.number)
+        await net["alice"].engine.caught_up()
+        await net.stop("alice")
+        assert net.chain.chain.revert(before)
+        starting = asyncio.create_task(net.start("alice"))
+        await eventually(lambda: "its node shows nothing new to us yet" in caplog.text)
+        assert not starting.done()
+        net.chain.chain.mine(5, timestamp_s=head.timestamp_s + 1_000)
+        with pytest.raises(ExceptionGroup) as ended:
+            await starting
+        assert ended.group_contains(ReorganisedTooDeep)
 
 
 async def test_alice_buys_through_bob_although_her_clock_is_ahead_of_his(tmp_path):
