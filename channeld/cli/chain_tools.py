@@ -24,7 +24,7 @@ from channeld.adapters.chain.transactions import (
 from channeld.adapters.signer import Signer
 from channeld.api.commands import AssetInfo
 from channeld.cli import tables
-from channeld.cli.amounts import WrittenAmount, choose_asset, read_positive, shown, to_units
+from channeld.cli.amounts import WrittenAmount, choose_asset, read_positive, to_units
 from channeld.cli.chain_rpc import rpc_option
 from channeld.cli.keys import keystore_address, open_key, password_option
 from channeld.cli.reading import as_usage, reads
@@ -34,6 +34,7 @@ from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ETH
 from channeld.services.devchain.accounts import development_account
 from channeld.wire.address import checksummed, parse_address
+from channeld.wire.decimals import shown
 from channeld.wire.eip712 import keccak
 from contracts import artifacts
 

@@ -5,12 +5,13 @@ import click
 from channeld.api import endpoints as api
 from channeld.api.commands import Commands, CreditInfo
 from channeld.cli import tables
-from channeld.cli.amounts import choose_asset, shown
+from channeld.cli.amounts import choose_asset
 from channeld.cli.channels import chain_timeout
 from channeld.cli.reading import check_asset, checks, reads
 from channeld.cli.session import Command, Session, pass_session
 from channeld.core.errors import ChanneldError, OperationalError, Rejected
 from channeld.wire.address import parse_address
+from channeld.wire.decimals import shown
 
 
 @click.command("credits", cls=Command)

@@ -19,7 +19,7 @@ from channeld.api.http1 import exchange, parse_base_url
 from channeld.api.json_forms import parse_json
 from channeld.api.token import load_or_create_token, read_token
 from channeld.cli import tables
-from channeld.cli.amounts import from_units, read_written, to_units
+from channeld.cli.amounts import read_written, to_units
 from channeld.cli.chain_rpc import check_rpc_url
 from channeld.cli.keys import make_key, open_key, password_option
 from channeld.cli.reading import checks, reads
@@ -32,6 +32,7 @@ from channeld.market.instruments import parse_instrument
 from channeld.services.devchain.accounts import development_account
 from channeld.services.oracle import Clock, Oracle, OracleSettings, PriceBook, chain_clock, serve, wall_clock
 from channeld.wire.address import checksummed
+from channeld.wire.decimals import from_units
 from channeld.wire.eip712 import Feed
 from channeld.wire.prices import feed_json
 

@@ -16,7 +16,7 @@ from channeld.api.commands import PushInfo, StreamInfo
 from channeld.api.failures import Failure, error_of
 from channeld.api.json_forms import dump_json, to_json
 from channeld.api.requests import MAX_PUSHES, PAYMENT_TIMEOUT_S, PushMany
-from channeld.cli.amounts import WrittenAmount, choose_asset, from_units, read_positive, shown
+from channeld.cli.amounts import WrittenAmount, choose_asset, read_positive
 from channeld.cli.channels import asset_option
 from channeld.cli.names import check_peer, clean, hex_digits, peer_named, short, short_node
 from channeld.cli.outcome import TransferFailed
@@ -25,6 +25,7 @@ from channeld.cli.session import Command, Session, page_options, pass_session
 from channeld.cli.tables import facts, listing, when
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.operations import NO_STREAM, STREAM_BYTES
+from channeld.wire.decimals import from_units, shown
 
 MAX_COUNT = 10**9
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from channeld.cli.amounts import WrittenAmount, require_symbol, shown, to_units
+from channeld.cli.amounts import WrittenAmount, require_symbol, to_units
 from channeld.core.claims import MAX_AMOUNT
 from channeld.core.errors import Rejected
 from channeld.wire import bech32m
 from channeld.wire.address import parse_address
+from channeld.wire.decimals import shown
 from channeld.wire.invoice import MAX_INVOICE_CHARS, PREFIX
 
 MAX_SYMBOL_CHARS = 12

@@ -20,9 +20,10 @@ from channeld.api.commands import (
     QuoteInfo,
     TradeInfo,
 )
-from channeld.cli.amounts import CONTRACT_DECIMALS, from_units, shown
+from channeld.cli.amounts import CONTRACT_DECIMALS
 from channeld.cli.names import clean, short, short_node
 from channeld.wire.address import checksummed
+from channeld.wire.decimals import from_units, shown
 
 STYLES = {
     "open": "green",

@@ -3,6 +3,8 @@
 A bug is none of these: it is an assertion, and it stops the daemon.
 """
 
+from collections.abc import Callable
+
 
 class ChanneldError(Exception):
     """Base of every failure that the daemon expects to meet."""
@@ -10,6 +12,21 @@ class ChanneldError(Exception):
 
 class Rejected(ChanneldError):
     """Our own caller asked for something that cannot be done (exit code 1, HTTP 4xx)."""
+
+
+class AmountRejected(Rejected):
+    """Rejected for amounts of one asset, in `words` with a pair of braces for each.
+
+    The core knows smallest units alone; whoever knows the asset tells people the amounts in its unit.
+    """
+
+    def __init__(self, words: str, *amounts: int) -> None:
+        super().__init__(words.format(*amounts))
+        self._words, self._amounts = words, amounts
+
+    def told(self, amount: Callable[[int], str]) -> str:
+        """The sentence with each amount as `amount` writes it."""
+        return self._words.format(*map(amount, self._amounts))
 
 
 class PeerViolation(ChanneldError):

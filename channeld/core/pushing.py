@@ -12,7 +12,7 @@ from channeld.core.channel import Channel, enqueue
 from channeld.core.copying import replace
 from channeld.core.draft import Draft, PushPolicy
 from channeld.core.effects import AnswerPushes, Notify
-from channeld.core.errors import Rejected
+from channeld.core.errors import AmountRejected, Rejected
 from channeld.core.events import PushesRequested
 from channeld.core.operations import MAX_OPERATIONS, NO_STREAM, Add, Operation, Push
 from channeld.core.paying import require_ready
@@ -34,7 +34,7 @@ def request_pushes(draft: Draft, event: PushesRequested) -> None:
     least = max(1, terms.min_amount)
     smallest = min(push.amount for push in event.pushes)
     if smallest < least:
-        raise Rejected(f"the peer takes pushes of at least {least}, got {smallest}")
+        raise AmountRejected("the peer takes pushes of at least {}, got {}", least, smallest)
     waiting = pushes_among(channel.waiting)
     if len(waiting) + len(event.pushes) > MAX_WAITING_PUSHES:
         raise Rejected(
@@ -46,7 +46,7 @@ def request_pushes(draft: Draft, event: PushesRequested) -> None:
     free -= sum(op.claim.amount for op in channel.waiting if isinstance(op, Add) and op.claim.terms is None)
     asked = sum(push.amount for push in event.pushes)
     if asked > free:
-        raise Rejected(f"expected pushes of at most {max(0, free)} in all, got {asked}")
+        raise AmountRejected("expected pushes of at most {} in all, got {}", max(0, free), asked)
     draft.put(enqueue(channel, *event.pushes))
 
 

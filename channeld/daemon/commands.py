@@ -291,7 +291,8 @@ class Daemon(PushCommands):
             days = LONGEST_INVOICE_S // 86_400
             raise Rejected(f"expected an invoice that expires within {days} days, got {fields.expires_s}")
         if amount is not None and fields.amount and amount != fields.amount:
-            raise Rejected(f"the invoice asks for {fields.amount}, got {amount}")
+            asked, got = (self.catalogue.amount(fields.asset, units) for units in (fields.amount, amount))
+            raise Rejected(f"the invoice asks for {asked}, got {got}")
         value = fields.amount or amount
         if not value:
             raise Rejected("the invoice leaves the amount open; say how much to pay")

@@ -11,6 +11,7 @@ from channeld.adapters.chain.transactions import Transactor
 from channeld.core.claims import MAX_AMOUNT, Side
 from channeld.core.errors import OperationalError, Rejected
 from channeld.core.identity import ETH, ChannelParams
+from channeld.daemon.views import Catalogue
 
 SALT_BITS = 216
 
@@ -18,8 +19,11 @@ SALT_BITS = 216
 class Funding:
     """Deposits from our account (20-byte `address`) into the adjudicator, and credits out of it."""
 
-    def __init__(self, rpc: RpcClient, transactor: Transactor, adjudicator: bytes, address: bytes) -> None:
+    def __init__(
+        self, rpc: RpcClient, transactor: Transactor, adjudicator: bytes, address: bytes, catalogue: Catalogue
+    ) -> None:
         self._rpc = rpc
+        self._catalogue = catalogue
         self._transactor = transactor
         self._adjudicator = adjudicator
         self._address = address
@@ -45,10 +49,8 @@ class Funding:
             raise Rejected(f"expected a deposit of 1 to {MAX_AMOUNT} smallest units, got {amount}")
         held = await self.balance(params.asset)
         if held < amount:
-            raise Rejected(
-                f"the account 0x{self._address.hex()} holds {held} smallest units of the asset, "
-                f"the deposit needs {amount}"
-            )
+            there, needed = (self._catalogue.amount(params.asset, units) for units in (held, amount))
+            raise Rejected(f"the account 0x{self._address.hex()} holds {there}, the deposit needs {needed}")
         if params.asset != ETH:
             await self._allow(params.asset, amount)
         data = calls.deposit(params, to_b=self.side_of(params) is Side.B, amount=amount)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from channeld.adapters.journal.records import Journal
 from channeld.core.channel import Channel
 from channeld.core.effects import AnswerPushes
-from channeld.core.errors import OperationalError, Rejected
+from channeld.core.errors import AmountRejected, OperationalError, Rejected
 from channeld.core.events import PushesRequested
 from channeld.core.operations import Push
 from channeld.core.pushing import MAX_WAITING_PUSHES, pushes_among
 from channeld.core.records import Stream
 from channeld.daemon.engine import Engine
+from channeld.daemon.views import Catalogue
 from channeld.wire.records import decode_record
 
 log = logging.getLogger(__name__)
@@ -139,8 +140,9 @@ class _Supplied:
 class PushDesk:
     """Takes orders for pushes and answers them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue) -> None:
         self._engine = engine
+        self._catalogue = catalogue
         self._followers: set[Follower] = set()
         self._lanes: dict[bytes, _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -253,8 +255,16 @@ class PushDesk:
         try:
             await self._engine.ask(request)
         except Rejected as rejection:
-            return str(rejection), _forget(lane, batch)
+            return self._why(lane.channel_id, rejection), _forget(lane, batch)
         return "", []
+
+    def _why(self, channel_id: bytes, rejection: Rejected) -> str:
+        """For people: amounts in the unit of the channel's asset."""
+        channel = self._engine.tables.records[Channel].get(channel_id)
+        if not isinstance(rejection, AmountRejected) or not isinstance(channel, Channel):
+            return str(rejection)
+        asset = channel.params.asset
+        return rejection.told(lambda units: self._catalogue.amount(asset, units))
 
     def supply(self, channel_id: bytes) -> list[tuple[PushesRequested, _Supplied]]:
         """A channel has changed in this turn: if the peer has answered, the next batch goes with that."""

@@ -17,6 +17,7 @@ from channeld.daemon.engine import Engine
 from channeld.daemon.feeds import Feeds
 from channeld.daemon.peering import Peering
 from channeld.market.quoting import QuoterSettings, premium
+from channeld.wire.decimals import shown
 from channeld.wire.messages import decode_relay_body, encode_relay_body
 
 log = logging.getLogger(__name__)
@@ -120,9 +121,13 @@ class QuoteDesk:
             raise Rejected("this node does not write options on this feed")
         asset = next((asset for asset in self._config.asset if asset.address == request.asset), None)
         collateral = most(Claim(0, request.leg.size, None, 0, terms))
-        if asset is None or collateral > asset.max_size_units:
-            most_units = 0 if asset is None else asset.max_size_units
-            raise Rejected(f"this node locks at most {most_units} for one option, this needs {collateral}")
+        if asset is None:
+            raise Rejected(f"this node writes no options in the asset 0x{request.asset.hex()}")
+        if collateral > asset.max_size_units:
+            limit, needed = (
+                shown(units, asset.decimals, asset.symbol) for units in (asset.max_size_units, collateral)
+            )
+            raise Rejected(f"this node locks at most {limit} for one option, this needs {needed}")
         now_s = self._engine.clock.now_s
         # The premium may come at the last moment, and must then leave room for its secret (`leaves_room`).
         shortest_s = settings.quote_lifetime_s + 2 * self._config.payment.secret_margin_s

@@ -13,6 +13,7 @@ from channeld.core.solvency import spendable, worst_case
 from channeld.daemon.feeds import Feeds
 from channeld.market.instruments import contracts_e8, instrument_name
 from channeld.wire.address import checksummed
+from channeld.wire.decimals import shown
 
 _REASONS = {
     FailureCode.UNKNOWN_HASH: "the payee does not know this invoice (paid, expired or never made)",
@@ -52,6 +53,11 @@ class Catalogue:
             if asset.address == address:
                 return asset
         return AssetSettings(address, checksummed(address)[:8], 0)
+
+    def amount(self, address: bytes, units: int) -> str:
+        """As people read it: '0.5 ETH'."""
+        asset = self.of(address)
+        return shown(units, asset.decimals, asset.symbol)
 
     def named(self, text: str) -> AssetSettings | None:
         """By symbol (any case) or 0x address."""

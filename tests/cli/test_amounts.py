@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from channeld.api.commands import AssetInfo, ChannelInfo, PeerInfo
 from channeld.cli.amounts import (
     choose_asset,
-    from_units,
     read_amount,
     read_size,
     read_written,
-    shown,
     to_units,
 )
 from channeld.cli.names import clean, find_channel, find_peer, read_hash
 from channeld.core.errors import Rejected
+from channeld.wire.decimals import from_units, shown
 
 ETH = AssetInfo(bytes(20), "ETH", 18, 0, 0, 0)
 TEST = AssetInfo(b"\x7e" * 20, "TEST", 6, 0, 0, 0)

@@ -74,7 +74,20 @@ async def test_only_neighbours_who_want_pushes_get_them_and_only_what_there_is(t
             await bob.push(net.node_id("carol"), "USD", TALK, [1], PATIENCE_S)
         rest = STAKE - 10
         done = await alice.push(net.node_id("bob"), "USD", TALK, [rest, 7, 7, 3], PATIENCE_S)
-        assert (done.sent, done.dropped) == (3, (2,)) and "at most 3" in done.failure
+        assert (done.sent, done.dropped) == (3, (2,))
+        assert done.failure == "expected pushes of at most 0.000003 USD in all, got 0.000007 USD"
+
+
+async def test_bob_takes_no_crumbs_and_alice_hears_it_in_dollars(tmp_path):
+    async with cluster(tmp_path, "alice", "bob", running=("alice",)) as net:
+        usual = net.config("bob")
+        choosy = replace(usual, asset=tuple(replace(each, min_push_units=CENT) for each in usual.asset))
+        net.config = lambda name, usual=net.config: choosy if name == "bob" else usual(name)
+        await net.start("bob")
+        await neighbours(net)
+        with pytest.raises(Rejected) as refused:
+            await client_of(net, "alice").push(net.node_id("bob"), "USD", TALK, [CENT - 1], PATIENCE_S)
+        assert str(refused.value) == "the peer takes pushes of at least 0.01 USD, got 0.009999 USD"
 
 
 async def test_whoever_asks_faster_than_bob_signs_waits_and_nothing_is_lost(tmp_path):
