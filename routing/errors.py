@@ -1,5 +1,6 @@
 """What the routing package raises. Raised means that nothing changed."""
 
+from collections.abc import Callable
 from enum import Enum
 
 
@@ -41,8 +42,16 @@ class Why(Enum):
 
 
 class NoRoute(RoutingError):
-    """No route within the query's limits; `why` is for programs, the message for people."""
+    """No route within the query's limits; `why` is for programs, the message for people.
 
-    def __init__(self, why: Why, detail: str) -> None:
-        super().__init__(f"no route ({why.value}): {detail}")
+    `words` has a pair of braces for each of `amounts`, which are in the asset's smallest unit.
+    """
+
+    def __init__(self, why: Why, words: str, *amounts: int) -> None:
         self.why = why
+        self._words, self._amounts = f"no route ({why.value}): {words}", amounts
+        super().__init__(self.told(str))
+
+    def told(self, amount: Callable[[int], str]) -> str:
+        """The message with each amount as `amount` writes it."""
+        return self._words.format(*map(amount, self._amounts))

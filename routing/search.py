@@ -67,7 +67,8 @@ def _explained(graph: ChannelGraph, index: AssetIndex, query: Query) -> NoRoute:
     found = cheapest(View(graph, index, unpriced))
     if found is not None:
         fee = found[1] - query.amount
-        return NoRoute(Why.FEE_LIMIT, f"expected fees of at most {query.max_fee}, the cheapest takes {fee}")
+        words = "expected fees of at most {}, the cheapest takes {}"
+        return NoRoute(Why.FEE_LIMIT, words, query.max_fee or 0, fee)
     if query.excluded_edges or query.excluded_nodes or query.ceilings:
         bare = replace(unpriced, excluded_edges=frozenset(), excluded_nodes=frozenset(), ceilings=None)
         if cheapest(View(graph, index, bare)) is not None:
@@ -77,16 +78,17 @@ def _explained(graph: ChannelGraph, index: AssetIndex, query: Query) -> NoRoute:
             Why.DISCONNECTED,
             f"no enabled channels lead from {query.source.hex()} to {query.destination.hex()}",
         )
-    wanted = f"an amount of {query.amount}"
+    wanted, amounts = "{}", [query.amount]
     if query.collateral is not None:
-        wanted += f" with collateral of {query.collateral.amount} the other way"
+        wanted += " with collateral of {} the other way"
+        amounts.append(query.collateral.amount)
     view = View(graph, index, unpriced)
     if not any(view.first_hops(slot) for slot in view.peers):
-        return NoRoute(Why.CAPACITY, f"none of the source's own channels can carry {wanted}")
+        return NoRoute(Why.CAPACITY, f"none of the source's own channels can carry {wanted}", *amounts)
     others = any(step[0] != view.source for step in view.steps_to(view.destination))
     if not others and not view.first_hops(view.destination):
-        return NoRoute(Why.CAPACITY, f"none of the channels to the destination can carry {wanted}")
-    return NoRoute(Why.CAPACITY, f"no channels in between can carry {wanted}")
+        return NoRoute(Why.CAPACITY, f"none of the channels to the destination can carry {wanted}", *amounts)
+    return NoRoute(Why.CAPACITY, f"no channels in between can carry {wanted}", *amounts)
 
 
 def _reaches(graph: ChannelGraph, query: Query) -> bool:

@@ -15,7 +15,7 @@ from channeld.core.errors import Rejected
 from channeld.core.forwarding import paid_time_s
 from channeld.core.payoff import most
 from channeld.core.records import OptionLeg
-from channeld.daemon.views import spendable_now
+from channeld.daemon.views import Catalogue, spendable_now
 from routing.edge import Asset
 from routing.errors import NoRoute, RoutingError
 from routing.graph import ChannelGraph
@@ -163,7 +163,8 @@ class Routes:
             )
             return find_route(self._graph, query)
         except NoRoute as error:
-            raise Rejected(f"no route to {destination.hex()[:16]}: {error}") from error
+            why = error.told(lambda units: Catalogue(self._config.asset).amount(asset, units))
+            raise Rejected(f"no route to {destination.hex()[:16]}: {why}") from error
         except RoutingError as error:
             raise Rejected(str(error)) from error
 
