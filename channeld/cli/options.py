@@ -9,7 +9,7 @@ from channeld.cli import tables
 from channeld.cli.amounts import WrittenAmount, choose_asset, read_size, read_written
 from channeld.cli.names import channel_named, check_channel, check_peer, peer_named
 from channeld.cli.outcome import TransferFailed
-from channeld.cli.reading import check_asset, checks, reads, units_of
+from channeld.cli.reading import check_asset, checks, reads, require_one_asset, units_of
 from channeld.cli.session import Command, Decorated, Session, page_options, pass_session
 from channeld.core.errors import OperationalError, Rejected
 from channeld.market.instruments import parse_instrument
@@ -58,9 +58,18 @@ option_timeout = click.option(
 
 
 async def _quoted(
-    client: Commands, name: str, size_e8: int, writer: str, asset: str, timeout_s: float
+    client: Commands,
+    name: str,
+    size_e8: int,
+    writer: str,
+    asset: str,
+    timeout_s: float,
+    limit: WrittenAmount | None = None,
 ) -> QuoteInfo:
+    """The writer's quote. It is not asked if `limit` is no amount of the asset."""
     chosen = choose_asset((await client.info()).assets, asset)
+    if limit is not None:
+        units_of(limit, chosen.symbol, chosen.decimals)
     node_id = await peer_named(client, writer)
     return await client.quote_option(name, size_e8, f"0x{chosen.address.hex()}", node_id, timeout_s)
 
@@ -100,7 +109,11 @@ def buy(
     expires_s = parse_instrument(name).expiry_s
     if not yes and session.json:
         raise click.UsageError("expected --yes with --json: there is nobody to ask")
-    offer = session.ask(lambda client: _quoted(client, name, size_e8, writer, asset, timeout_s), "asking")
+    if max_premium is not None:
+        require_one_asset(max_premium, asset)
+    offer = session.ask(
+        lambda client: _quoted(client, name, size_e8, writer, asset, timeout_s, max_premium), "asking"
+    )
     if not session.json:
         session.show({}, tables.quote(offer, expires_s))
     if max_premium is not None and offer.premium > units_of(max_premium, offer.symbol, offer.decimals):

@@ -157,6 +157,8 @@ def pay(
             raise click.UsageError("expected --amount and --max-fee with a single INVOICE only")
         pay_batch(session, read_batch(batch, timeout_s), in_flight)
     elif invoice is not None:
+        if amount is not None and max_fee is not None:
+            require_one_asset(amount, max_fee.symbol)
         _pay_one(session, invoice, amount, max_fee, timeout_s)
 
 

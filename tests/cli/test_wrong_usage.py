@@ -324,6 +324,21 @@ def test_what_cannot_be_meant_is_wrong_usage(
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"option buy {PUT} 1 --writer bob --asset TEST --yes --max-premium '1 ETH'",
+        f"pay {INVOICE} --amount '1 ETH' --max-fee '0.1 TEST'",
+    ],
+)
+def test_two_assets_where_there_is_one(command: Channeld, tmp_path: Path, line: str) -> None:
+    said = command("--data-dir", tmp_path / "nowhere", *shlex.split(line))
+    assert (said.code, said.error.startswith("error: expected one asset, got ETH and TEST (Usage: ")) == (
+        2,
+        True,
+    )
+
+
 @pytest.mark.parametrize("command_name", sorted(RIGHT.keys() - {"chain dev"}))  # it would run
 def test_the_right_ones_get_further(command: Channeld, tmp_path: Path, command_name: str) -> None:
     home = tmp_path / "nowhere"
@@ -356,6 +371,7 @@ def test_more_decimals_than_the_asset_has_are_wrong_usage_everywhere(
     assert "error: expected at most " in said.err
     assert before == (alice("info", "--json").document, alice("invoice", "--list", "--json").document)
     assert alice("payments", "--json").document["payments"] == []
+    assert daemon.node.quotes == {}
 
 
 def test_more_than_any_channel_holds_is_wrong_usage(alice: Channeld) -> None:
