@@ -18,6 +18,7 @@ from channeld.core.records import (
     ClaimRef,
     Dispute,
     Forward,
+    ForwardStatus,
     Invoice,
     Payment,
     PaymentStatus,
@@ -264,8 +265,16 @@ _UNCHANGED: Any = object()
 
 
 def is_archived(record: Record) -> bool:
-    """Whether a record is history: on disk, no longer in memory."""
+    """Whether a record is history: no longer in memory, but on disk if it `is_kept`."""
     return isinstance(record, _BECOMES_HISTORY) and record.archived
+
+
+def is_kept(record: Record) -> bool:
+    """Whether what has become history stays on disk.
+
+    Attack stopped: claims that fail cost nobody a fee; a record of each would fill a hub's disk for nothing.
+    """
+    return not (isinstance(record, Forward) and record.status is ForwardStatus.FAILED)
 
 
 @dataclass(slots=True)

@@ -287,6 +287,7 @@ class _Builder:
             lambda effect: acting[0](effect),
         )
         engine.on_look_up = _looking_up(made, secrets)
+        engine.was_history = made.failed_before
         gossip = Gossip(self._journal, tables, signer, domain, config.chain.chain_id, self._policy_of)
         gossip.restore()
         feeds = Feeds(config.feed, oracles)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.channel import Channel, Update
-from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
+from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived, is_kept
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
 from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived, PaymentRequested
@@ -101,6 +101,8 @@ class Engine:
         """Told of each claim and channel whose time has come, before the core looks at it."""
         self.on_look_up: Callable[[list[bytes], list[bytes]], None] = lambda new, offered: None
         """Told of the hashlocks of payments to be made and of claims offered, before the core sees them."""
+        self.was_history: Callable[[Record], bool] = lambda record: False
+        """Whether a live record that is written was history before: a payment that is tried again."""
         self.supply: Callable[[bytes], Sequence[tuple[Event, Asker]]] = lambda channel_id: ()
         """Asked, before a channel that has changed is flushed, what else shall happen in it in this turn."""
         self._queue: deque[_Item] = deque()
@@ -198,7 +200,7 @@ class Engine:
         if not self._queue and not self.tables.dirty:
             self._work.clear()
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
-        rows, archived = _rows(drafts)
+        rows, archived = _rows(drafts, self.was_history)
         self.journal.commit([*rows, *writes])
         self.tables.just_paid.clear()  # from here on the journal knows
         if len(self.tables.just_pushed) > STREAMS_AT_HAND:
@@ -315,7 +317,7 @@ class Engine:
             item.reject(error)
 
 
-def _rows(drafts: Iterable[Draft]) -> tuple[list[Write], list[Record]]:
+def _rows(drafts: Iterable[Draft], was_history: Callable[[Record], bool]) -> tuple[list[Write], list[Record]]:
     """The rows of every changed record, the last word on each only, and those that became history."""
     changes: dict[tuple[type[Record], bytes], Record | None] = {}
     for draft in drafts:
@@ -331,8 +333,11 @@ def _rows(drafts: Iterable[Draft]) -> tuple[list[Write], list[Record]]:
         if is_archived(record):
             if not isinstance(record, Stream):  # it was never anything but history
                 rows.append(Delete(kind, key))
-            rows.append(Put(f"{kind}_done", key, value))
+            if is_kept(record):
+                rows.append(Put(f"{kind}_done", key, value))
             archived.append(record)
         else:
             rows.append(Put(kind, key, value))
+            if was_history(record):
+                rows.append(Delete(f"{kind}_done", key))
     return rows, archived

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from channeld.adapters.journal.records import Journal
 from channeld.api.commands import Page
+from channeld.core.draft import Record
 from channeld.core.errors import Rejected
 from channeld.core.records import Forward, Invoice, Payment, PaymentStatus, Stream, Trade
 from channeld.wire.records import decode_record
@@ -29,12 +30,18 @@ class PaymentsMade(Container[bytes]):
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._read: dict[bytes, bool] = {}
+        self._failed: set[bytes] = set()
 
     def look_up(self, hashlocks: Collection[bytes]) -> None:
         """Read what will be asked for before anything else is written; forget what was read before."""
         done = self._journal.get_many("payment_done", hashlocks)
         pruned = self._journal.get_many(PAID, hashlocks)
         self._read = {each: each in pruned or _succeeded(done.get(each)) for each in hashlocks}
+        self._failed = {each for each in done if not self._read[each]}
+
+    def failed_before(self, record: Record) -> bool:
+        """Whether this is a payment of those looked up, and history has one of the same hash that failed."""
+        return isinstance(record, Payment) and record.hashlock in self._failed
 
     def __contains__(self, hashlock: object) -> bool:
         assert isinstance(hashlock, bytes)

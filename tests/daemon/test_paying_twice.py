@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from channeld.core.errors import Rejected
-from channeld.core.records import Payment
+from channeld.core.records import Invoice, Payment
 from tests.daemon.cluster import USD, cluster, eventually
-from tests.daemon.town import STAKE, assert_same_books, is_quiet
+from tests.daemon.town import STAKE, assert_same_books, channels_through_bob, is_quiet, locked
 
 
 async def test_carol_asks_again_while_the_answer_is_under_way(tmp_path):
@@ -50,3 +50,29 @@ async def test_a_question_asked_ten_times_at_once_pays_once(tmp_path):
             lambda: is_quiet(net.state("carol", channel)) and is_quiet(net.state("bob", channel))
         )
         assert (await net["bob"].channel(channel)).ours == STAKE + 70 * USD
+
+
+async def test_a_payment_tried_again_stands_once_and_bob_keeps_no_failures(tmp_path):
+    """The hub forgets what earned it nothing; the payer's list shows the payment once, as it is now."""
+    async with cluster(tmp_path, "alice", "bob", "carol") as net:
+        _, bc = await channels_through_bob(net)
+        (invoice,) = await net["carol"].create_invoice("USD", 70 * USD, "", None, 1)
+        open_ones = net["carol"].engine.tables.records[Invoice]
+        kept = open_ones.pop(invoice.hashlock)
+        assert (await net["alice"].pay(invoice.text, None, None, 10.0)).status == "failed"
+        alice, bob = net["alice"].engine.journal, net["bob"].engine.journal
+        assert alice.count("payment_done") == 1
+        await eventually(lambda: bob.count("forward") == 0)
+        assert bob.count("forward_done") == 0
+        open_ones[invoice.hashlock] = kept
+        net.mute("carol")
+        paying = asyncio.create_task(net["alice"].pay(invoice.text, None, None, 60.0))
+        await eventually(lambda: locked(net.state("carol", bc)))
+        rows, _ = await net["alice"].payments(None, 10)
+        assert [row.status for row in rows] == ["pending"]
+        assert (alice.count("payment"), alice.count("payment_done")) == (1, 0)
+        await net.stop("carol")
+        await net.start("carol")
+        assert (await paying).status == "succeeded"
+        assert (alice.count("payment"), alice.count("payment_done")) == (0, 1)
+        await eventually(lambda: bob.count("forward_done") == 1)

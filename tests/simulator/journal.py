@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from channeld.adapters.journal.memory import MemoryJournal
 from channeld.adapters.journal.records import Put, Write
-from channeld.core.draft import Record
+from channeld.core.draft import Record, is_kept
 from channeld.wire.records import RECORD_KINDS, decode_record
 
 DONE = "_done"
@@ -16,7 +16,8 @@ class Died(BaseException):
 
 
 class MortalJournal(MemoryJournal):
-    """Outlives its node. `history` holds what is archived, as the judge reads it."""
+    """Outlives its node. `history` holds what is archived, as the judge reads it; `fresh_history` also what
+    has ended and is not kept."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +53,10 @@ class MortalJournal(MemoryJournal):
                     self.fresh_history.append(record)
         if last:
             raise Died("after a write")
+
+    def heard(self, archived: list[Record]) -> None:
+        """These have become history."""
+        self.fresh_history += [record for record in archived if not is_kept(record)]
 
     def backup(self) -> "MortalJournal":
         """A copy of what is there now, for somebody who does not know that it is of no use."""

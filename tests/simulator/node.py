@@ -126,6 +126,8 @@ class SimulatedNode:
             lambda effect: self._act(acting[0], effect),
         )
         self.engine.on_look_up = _looking_up(made, secrets)
+        self.engine.was_history = made.failed_before
+        self.engine.on_archived = journal.heard
         gossip = Gossip(journal, tables, signer, DOMAIN, CHAIN_ID, policy_of)
         gossip.restore()
         hello = Hello(PROTOCOL, CHAIN_ID, COURT, self.name)
