@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from channeld.core.channel import Phase
+from channeld.core.channel import Channel, Phase
 from channeld.core.claims import Claim, OptionTerms, PayoffKind
 from channeld.core.draft import HubPolicy
 from channeld.core.errors import Rejected
@@ -116,6 +116,16 @@ def test_a_channel_whose_peer_is_away_carries_nothing():
     bob = Bob()
     bob.mallory.hang_up(bob.bc)
     assert bob.offered(bob.order()) is FailureCode.NO_CHANNEL
+
+
+def test_a_claim_is_not_carried_on_in_another_asset():
+    bob = Bob()
+    other = bob.node.channel(bob.bc)
+    bob.node.tables.records[Channel][bob.bc] = replace(
+        other, params=replace(other.params, asset=b"\x77" * 20)
+    )
+    assert bob.offered(bob.order()) is FailureCode.NO_CHANNEL
+    assert not bob.owes_onwards()
 
 
 def test_what_the_next_channel_cannot_cover_is_let_go_at_once():
@@ -370,6 +380,9 @@ def test_a_hub_carries_back_one_option_for_one_premium_and_only_the_right_one():
     bob.mallory.say(bob.ab, bob.mallory.ack(bob.ab, bob.mallory.view(bob.ab).mine))
     wrong = {"terms": LEGS[1].terms, "hashlock": LOCK}
     assert bob.offered(b"", LEGS[1].size, **wrong) is FailureCode.WRONG_TERMS
+    bob.mallory.say(bob.ab, bob.mallory.ack(bob.ab, bob.mallory.view(bob.ab).mine))
+    later = {"terms": LEGS[0].terms, "hashlock": LOCK, "deadline_s": DEADLINE_S + 60}
+    assert bob.offered(b"", LEGS[0].size, **later) is FailureCode.WRONG_TERMS
     bob.mallory.say(bob.ab, bob.mallory.ack(bob.ab, bob.mallory.view(bob.ab).mine))
     right = {"terms": LEGS[0].terms, "hashlock": LOCK}
     assert bob.offered(b"", LEGS[0].size, **right) is None
