@@ -1,7 +1,8 @@
 """What people want of their own nodes, rightly or not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -135,9 +136,18 @@ def pay(life: "Life", *, amount: int = 0) -> bool:
     if not _ask(life, source, request):
         return False
     life.ledger.count("act", f"pay over {len(route.channels)} hops")
+    wait_ms = dice.pick((15_000, 60_000, 200_000))
+    life.after(wait_ms, lambda: _pay_again(life, source, request) if dice.one_in(8) else None)
     if dice.one_in(20) and source.alive:  # once more, by mistake
         life.ledger.count("act", "pay twice" if _ask(life, source, request) else "refuse to pay twice")
     return True
+
+
+def _pay_again(life: "Life", source: "SimulatedNode", request: PaymentRequested) -> None:
+    """Its end was overlooked: a payment that has failed may be made again, one that succeeded not."""
+    if source.alive and not source.doomed:
+        again = replace(request, now_s=source.tables.now_s)
+        life.ledger.count("act", "pay again" if _ask(life, source, again) else "refuse to pay again")
 
 
 def pay_many(life: "Life") -> bool:
@@ -213,6 +223,30 @@ def close(life: "Life") -> bool:
     return _ask(life, found[0], CloseRequested(found[1].channel_id, False))
 
 
+def close_under_load(life: "Life") -> bool:
+    """Money goes both ways without a pause while both ends ask for the close, or one of them."""
+    free = [
+        (node, life.by_id[channel.peer], channel.channel_id)
+        for node in life.up()
+        for channel in node.channels()
+        if channel.phase is Phase.OPEN and channel.peer in life.by_id and not channel.theirs.claims
+        if channel.channel_id in node.tables.online
+    ]
+    if not free or not life.dice.one_in(2):
+        return False
+    *ends, channel_id = life.dice.pick(free)
+    request = PushesRequested(channel_id, (Push(NO_STREAM, 1),))
+    closing = CloseRequested(channel_id, False)
+    asked: list[tuple[int, SimulatedNode, Event]] = [
+        (wait_ms, life.dice.pick(ends), request) for wait_ms in range(1, 300, 12)
+    ]
+    closers = life.dice.pick((ends, ends, ends[:1]))
+    asked += [(60 + life.dice.below(120), closer, closing) for closer in closers]
+    for wait_ms, who, what in asked:
+        life.after(wait_ms, partial(_ask, life, who, what))
+    return True
+
+
 def leave(life: "Life") -> bool:
     found = _some_channel(life)
     if found is None or not life.dice.one_in(14):
@@ -221,6 +255,7 @@ def leave(life: "Life") -> bool:
 
 
 def top_up(life: "Life") -> bool:
+    """And spend it as soon as may be: the peer may see it later."""
     found = _some_channel(life)
     if found is None:
         return False
@@ -228,7 +263,21 @@ def top_up(life: "Life") -> bool:
     if channel.phase not in (Phase.OPEN, Phase.OPENING):
         return False
     deposit(life, node, channel.params, bool(channel.me), life.dice.pick((5, 500, 2_000)))
+    if life.dice.one_in(2):
+        for wait_s in range(36, 110, 3):
+            life.after(1000 * wait_s, partial(_spend_all, life, node, channel.channel_id))
     return True
+
+
+def _spend_all(life: "Life", node: "SimulatedNode", channel_id: bytes) -> None:
+    """What this end sees paid in, while the other has not said that it sees it too."""
+    if not node.alive or node.doomed:
+        return
+    channel = node.channel(channel_id)
+    me, seen, said = channel.me, channel.deposits, channel.announced
+    has = (seen.a - channel.theirs.net, seen.b + channel.theirs.net)[me]
+    if (seen.a, seen.b)[me] > (said.a, said.b)[me] and has > 0:
+        _ask(life, node, PushesRequested(channel_id, (Push(NO_STREAM, has),)))
 
 
 def open_another(life: "Life") -> bool:
@@ -268,6 +317,7 @@ ACTS: dict[str, tuple[Callable[["Life"], bool], int]] = {
     "push": (push, 3),
     "settle": (settle, 2),
     "close": (close, 2),
+    "close under load": (close_under_load, 3),
     "leave": (leave, 2),
     "top up": (top_up, 1),
     "open another": (open_another, 1),

@@ -78,6 +78,27 @@ def sleep(life: "Life") -> bool:
     return True
 
 
+def oversleep(life: "Life") -> bool:
+    """Away until the deadline of something that it is owed is over."""
+    owed = [
+        (node, claim.deadline_s)
+        for node in life.up()
+        if node.honest
+        for channel in node.channels()
+        if channel.phase.signs_states
+        for claim in channel.theirs.claims.values()
+        if claim.payee is channel.me and claim.hashlock is not None
+        if life.now_s < claim.deadline_s < life.now_s + 700
+    ]
+    if not owed or not life.dice.one_in(3):
+        return False
+    node, deadline_s = life.dice.pick(owed)
+    node.slept = node.doomed = True
+    life.note("sleeps", node.name)
+    life.at((deadline_s + life.dice.pick((30, 150))) * 1000, lambda: revive(life, node))
+    return True
+
+
 def forget(life: "Life") -> bool:
     """Back from a backup that was made a while ago."""
     node = _victim(life)
@@ -159,6 +180,7 @@ FAULTS: dict[str, tuple[Callable[["Life"], bool], int]] = {
     "die between effects": (die_between_effects, 2),
     "die at a transaction": (die_at_a_transaction, 1),
     "sleep": (sleep, 1),
+    "oversleep": (oversleep, 1),
     "forget": (forget, 1),
     "stuck": (stick, 2),
     "gas spike": (spike, 3),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from channeld.core.channel import Channel, Phase
 from channeld.core.events import CloseRequested
 from tests.simulator import faults
+from tests.simulator.judge import GRACE_S
 
 if TYPE_CHECKING:
     from tests.simulator.life import Life
@@ -41,7 +42,8 @@ async def heal(life: "Life") -> None:
         node.journal.die(0, before=False)
     life.idle = True
     _keep_together(life)
-    last_s = max(life.market.expiries) + 2_500
+    # Some leave those who are gone only when no price counts any more: their options were not to lapse.
+    last_s = max(life.market.expiries) + life.dice.pick((2_500, GRACE_S + 900))
     await life.run_until(lambda: False, last_s - life.now_s)
     for node in life.honest():
         for channel in node.channels():

@@ -4,20 +4,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from channeld.adapters.signer import verify
 from channeld.core.channel import Ack, Channel, Deposits, Phase, Update, is_gone
 from channeld.core.claims import State
 from channeld.core.effects import Effect, SendClose, SendSigned
 from channeld.core.errors import PeerViolation
 from channeld.core.messages import CloseOffer
-from channeld.core.records import Dispute, Forward, ForwardStatus, Payment, Secret, Trade
+from channeld.core.records import (
+    Dispute,
+    Forward,
+    ForwardStatus,
+    Invoice,
+    InvoiceStatus,
+    Payment,
+    Secret,
+    Trade,
+    TradeRole,
+    TradeStatus,
+)
 from channeld.core.solvency import require_solvent
 from channeld.core.world import registered_in_time
 from channeld.daemon.views import channel_note
+from channeld.wire.eip712 import state_digest
 from channeld.wire.records import RECORD_KINDS, decode_record, encode_record
 from tests.contracts.model.books import CLOSED
 from tests.core.books import due_by_records, fees_earned, worst_case
 from tests.core.chain import OnChain
-from tests.simulator.chain import PURSE
+from tests.simulator.chain import DOMAIN, PURSE
 from tests.simulator.market import FEED_ID, Prices
 
 if TYPE_CHECKING:
@@ -25,6 +38,9 @@ if TYPE_CHECKING:
     from tests.simulator.node import SimulatedNode
 
 GRACE_S = 3_600
+MANY = 2**32
+"""Versions that no life comes to; they are finite, and must not be used up by one who leaps."""
+
 EVERY = 16
 """A turn in so many is compared with the whole journal."""
 
@@ -46,6 +62,7 @@ class Judge:
         self._read: dict[str, int] = {}
         self._solvent: dict[tuple[str, bytes], tuple[State, State, Deposits]] = {}
         self._writes: dict[str, int] = {}
+        self._confirmed_s: dict[str, int] = {}
         self._turns = 0
 
     # --- before anything leaves -----------------------------------------------------------------------
@@ -78,6 +95,8 @@ class Judge:
     # --- after each turn ------------------------------------------------------------------------------
 
     def look(self, node: "SimulatedNode") -> None:
+        # Also of one that dies in this turn: what it has made durable it did because of what it had seen.
+        self._confirmed_s[node.name] = max(self._confirmed_s.get(node.name, 0), node.tables.confirmed_s)
         if node.doomed or self._writes.get(node.name) == node.journal.writes:
             return  # nothing that it holds has changed
         self._writes[node.name] = node.journal.writes
@@ -142,16 +161,27 @@ class Judge:
             if known is not None and all(one is two for one, two in zip(now, known, strict=True)):
                 continue
             self._solvent[key] = now
+            self._is_signed(node, channel)
             for state in channel.enforceable:
+                self._require(state.version < MANY, node, f"lets a version leap to {state.version}")
                 try:
                     require_solvent(state, channel.deposits.a, channel.deposits.b)
                 except PeerViolation as violation:
                     self._life.fail(f"{node.name}: {violation}")
 
+    def _is_signed(self, node: "SimulatedNode", channel: Channel) -> None:
+        """What it takes for agreed it can bring to the chain."""
+        state = channel.theirs
+        signed = not state.version or verify(
+            state_digest(DOMAIN, channel.channel_id, state), channel.their_signature, channel.counterparty
+        )
+        self._require(signed, node, f"believes in version {state.version}, which its peer has not signed")
+
     def _answers_were_final(self, node: "SimulatedNode") -> None:
         """R7: not in any state that the peer could still bring to the chain, or certainly over."""
         fresh, node.journal.fresh_history = node.journal.fresh_history, []
         for record in fresh:
+            self._is_what_was_asked_for(node, record)
             if not isinstance(record, Forward):
                 continue
             self._life.ledger.count("forward", record.status.name.lower())
@@ -159,7 +189,7 @@ class Judge:
                 continue
             channel = node.channel(record.outgoing.channel_id)
             in_time = registered_in_time(node.tables, record.hashlock, record.deadline_s)
-            over = node.tables.confirmed_s > record.deadline_s and not in_time
+            over = self._confirmed_s[node.name] > record.deadline_s and not in_time
             signed = any(
                 record.outgoing.claim_id in state.claims
                 for channel_id, state in node.signed
@@ -167,6 +197,17 @@ class Judge:
             )
             gone = is_gone(channel, record.outgoing.claim_id) and not signed
             self._require(over or gone, node, "lets a claim go backwards before its answer is final")
+
+    def _is_what_was_asked_for(self, node: "SimulatedNode", record: object) -> None:
+        """Books that agree with the money are not enough: nobody sells below the price that it has named."""
+        match record:
+            case Invoice(status=InvoiceStatus.PAID):
+                self._require(record.received >= record.amount, node, f"was paid too little: {record}")
+            case Trade(role=TradeRole.WRITER, status=TradeStatus.BOUND):
+                asked = self._life.market.marks.get(record.leg, 0)
+                self._require(record.premium >= asked, node, f"writes for less than {asked}: {record}")
+            case _:
+                pass
 
     def prices(self) -> Prices:
         """What is known of each expiry: published, agreed upon, void, or as the oracles say it."""
@@ -180,7 +221,9 @@ class Judge:
                 known[expiry_s] = price
             elif self.court.now_s >= expiry_s and market.prices[expiry_s] in agreed:
                 known[expiry_s] = market.prices[expiry_s]
-            elif self.court.now_s > expiry_s + GRACE_S:
+            elif self.court.now_s > expiry_s + GRACE_S and (
+                spoken_s is None or spoken_s > expiry_s + GRACE_S
+            ):
                 known[expiry_s] = 0
             elif spoken_s is not None and self._life.now_s >= spoken_s:
                 known[expiry_s] = market.prices[expiry_s]
@@ -266,7 +309,22 @@ class Judge:
         if simple:
             life.ledger.count("end", "books agreed to the unit")
         life.ledger.count("end", "all is resolved")
+        self._neighbours_have_seen_the_same_deposits()
         self._nothing_was_made_or_lost()
+
+    def _neighbours_have_seen_the_same_deposits(self) -> None:
+        """Or what was paid in could not be spent."""
+        for node in self._life.honest():
+            for channel in node.tables.channels():
+                peer = self._life.by_id.get(channel.peer)
+                if channel.channel_id in node.tables.online and peer is not None and peer.honest:
+                    stale = (channel.announced.a, channel.announced.b) != (
+                        channel.deposits.a,
+                        channel.deposits.b,
+                    )
+                    self._require(
+                        channel.phase is not Phase.OPEN or not stale, node, "counts on old deposits"
+                    )
 
     def _share(self, channel: Channel) -> int:
         entry = self.court.channels[channel.channel_id]

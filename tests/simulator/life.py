@@ -72,7 +72,7 @@ class Life:
         self.idle = False
         self.close_validity_s = self.dice.pick((300, 900, 3_600))
         self.chain = Chain(self.dice, T0_S, (TOKEN,), self.ledger.of("chain"))
-        self.market = Market(self.dice, T0_S, lambda: self.now_s)
+        self.market = Market(self.dice, T0_S, lambda: self.now_s, early=schemes)
         self.network = Network(self.dice, lambda: self.now_ms, self.at, self.accuse, self.note)
         self.plan = thieves(self.dice) if schemes else plan(self.dice, honest=honest)
         self.nodes = [

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 USD = 10**8
 POSSIBLE_USD = ((3_900, 4_200, 5_000, 600), (4_000, 4_100, 4_300, 5_200))
 """Never the same at both expiries: a price tells whose it is."""
+EARLY_S, LATE_S = 660, 1_200
+"""From the start to the first expiry."""
 ORACLES = sorted((party(f"price of {n}") for n in range(3)), key=lambda who: who.address)
 FEED = Feed("ETH/USD", 8, 1, 2, 1, tuple(oracle.address for oracle in ORACLES))
 FEED_ID = FEED.feed_id
@@ -39,10 +41,11 @@ class Offer:
 class Market:
     """`prices` and `spoken_s` by expiry; None: the oracles are silent for ever."""
 
-    def __init__(self, dice: Dice, t0_s: int, now_s: Callable[[], int]) -> None:
+    def __init__(self, dice: Dice, t0_s: int, now_s: Callable[[], int], *, early: bool) -> None:
+        """`early`: the first expiry is in any case while people still lie and links break."""
         self._now_s = now_s
         self._dice = dice
-        self.expiries = (t0_s + 1_200, t0_s + 2_400)
+        self.expiries = (t0_s + (EARLY_S if early else dice.pick((LATE_S, EARLY_S))), t0_s + 2_400)
         self.prices: dict[int, int] = {}
         self.spoken_s: dict[int, int | None] = {}
         self._records: dict[int, SignedPriceRecord] = {}

@@ -12,21 +12,19 @@ from channeld.core.claims import State
 from channeld.core.messages import Complaint, DepositsSeen, Hello, Message, Shutdown
 from channeld.core.operations import Add, Fulfil
 from channeld.core.records import Invoice, Secret, Trade
-from channeld.wire.eip712 import claims_calldata, claims_hash, state_digest
 from channeld.wire.messages import decode, encode
-from tests.contracts.model.books import DISPUTED
 from tests.contracts.model.calls import Call
 from tests.simulator import faults
-from tests.simulator.chain import DOMAIN, Transaction, as_model
+from tests.simulator.chain import Transaction
 from tests.simulator.forging import Forger, spoilt
 from tests.simulator.lies import Repertoire
+from tests.simulator.plots import plot
 from tests.simulator.schemes import scheme
+from tests.simulator.suing import challenge, register, settle_on_chain, submit_close
 
 if TYPE_CHECKING:
     from tests.simulator.life import Life
     from tests.simulator.node import SimulatedNode
-
-NO_SIGNATURE = (bytes(32), bytes(32))
 
 
 class Mischief:
@@ -36,12 +34,14 @@ class Mischief:
         self.taken: set[tuple[str, bytes]] = set()
         self._silent: set[str] = set()
         self._said: dict[str, list[bytes]] = {}
+        self._reserved: dict[tuple[str, bytes], int] = {}
         self.over = False
+        self.end_ms = 0
 
     def begin(self) -> None:
         if not self._life.liars():
             return
-        end_ms = self._life.now_ms + self._life.plan.storm_ms
+        end_ms = self.end_ms = self._life.now_ms + self._life.plan.storm_ms
         pace = self._life.dice.pick(((300, 2_000), (1_000, 9_000), (8_000, 40_000)))
 
         def strike() -> None:
@@ -65,7 +65,7 @@ class Mischief:
     def _strike(self) -> None:
         dice = self._life.dice
         self._gather()
-        name, act = ("scheme", scheme) if self._life.schemes else dice.pick(_WEIGHTED)
+        name, act = dice.pick(_SCHEMING if self._life.schemes else _WEIGHTED)
         forger = self._somebody()
         if forger is not None and act(self, forger):
             self._life.ledger.count("mischief", name)
@@ -83,7 +83,15 @@ class Mischief:
             if channel.phase is not Phase.CLOSED and (channel.phase.signs_states or dice.one_in(3))
         ]
         pairs = [each for each in pairs if each.liar.alive and not each.liar.vanished]
+        pairs = [each for each in pairs if not self._is_reserved(each)]
         return self._life.dice.pick(pairs) if pairs else None
+
+    def reserve(self, forger: Forger, until_s: int) -> None:
+        """Nothing but its plot happens in a channel until then."""
+        self._reserved[forger.liar.name, forger.channel_id] = until_s
+
+    def _is_reserved(self, forger: Forger) -> bool:
+        return self._life.now_s < self._reserved.get((forger.liar.name, forger.channel_id), 0)
 
     def _gather(self) -> None:
         """Whatever any liar's daemon knows, all of them know."""
@@ -134,7 +142,7 @@ class Mischief:
         return True
 
     def _react(self, forger: Forger) -> None:
-        if self.over or not forger.victim.alive or forger.victim.doomed:
+        if self.over or not forger.victim.alive or forger.victim.doomed or self._is_reserved(forger):
             return
         if self._life.dice.below(3):
             self.say(forger, forger.ack(forger.view.mine))
@@ -298,67 +306,6 @@ def offer_close(mischief: Mischief, forger: Forger) -> bool:
     return mischief.say(forger, forger.close_offer(net, until_s, forger.view.deposits.counter))
 
 
-def challenge(mischief: Mischief, forger: Forger) -> bool:
-    """On chain, with any state that the victim ever signed: the newest, or a better one."""
-    life = forger.liar.life
-    if life.dice.below(4) and forger.view.phase.signs_states:
-        return False
-    state = life.dice.pick(forger.states())
-    signature = _signature_of(forger, state)
-    if signature is None:
-        return False
-    params, me = as_model(forger.view.params), forger.view.me
-    channel = life.chain.books.channels.get(forger.channel_id)
-    name = "respond" if channel is not None and channel.status == DISPUTED else "challenge"
-    signatures = (signature, NO_SIGNATURE) if me == 0 else (NO_SIGNATURE, signature)
-    hashed = claims_hash(state.claims.values())
-    return mischief.submit(forger, Call(name, (params, state.version, state.net, hashed, *signatures)))
-
-
-def _signature_of(forger: Forger, state: State) -> tuple[bytes, bytes] | None:
-    """The victim's own, if it ever gave it."""
-    if state.version == 0:
-        return NO_SIGNATURE
-    if (forger.channel_id, state) not in forger.victim.signed:
-        return None
-    given = forger.victim.signer.sign_digest(state_digest(DOMAIN, forger.channel_id, state))
-    return given[:32], given[32:]
-
-
-def settle_on_chain(mischief: Mischief, forger: Forger) -> bool:
-    books, lists = forger.liar.life.chain.books, forger.liar.life.chain.lists
-    standing = books.disputes.get(forger.channel_id)
-    if standing is None:
-        return False
-    params = as_model(forger.view.params)
-    claims = lists.get(standing.claims, ())
-    if claims:
-        call = Call("settle_claims", (params, standing.net, standing.salt), claims_calldata(claims))
-    else:
-        call = Call("settle", (params, standing.net, standing.salt))
-    return mischief.submit(forger, call)
-
-
-def submit_close(mischief: Mischief, forger: Forger) -> bool:
-    """Any close that the victim ever signed."""
-    offers = [offer for offer in forger.victim.closes if offer.channel_id == forger.channel_id]
-    if not offers:
-        return False
-    offer = forger.liar.life.dice.pick(offers)
-    given = forger.victim.sign_close(offer)
-    signature = given[:32], given[32:]
-    signatures = (signature, NO_SIGNATURE) if forger.view.me == 0 else (NO_SIGNATURE, signature)
-    call = Call("close", (as_model(forger.view.params), offer.net, offer.until_s, *signatures))
-    return mischief.submit(forger, call)
-
-
-def register(mischief: Mischief, forger: Forger) -> bool:
-    secrets = list(mischief.repertoire.secrets.values())
-    if not secrets:
-        return False
-    return mischief.submit(forger, Call("register_secret", (forger.liar.life.dice.pick(secrets[-8:]),)))
-
-
 def keep_silent(mischief: Mischief, forger: Forger) -> bool:
     mischief.hush(forger.liar)
     return True
@@ -376,6 +323,7 @@ def vanish(mischief: Mischief, forger: Forger) -> bool:
 
 MISCHIEF: dict[str, tuple[Callable[[Mischief, Forger], bool], int]] = {
     "scheme": (scheme, 10),
+    "plot": (plot, 3),
     "propose": (propose, 6),
     "play along": (play_along, 8),
     "leap": (leap, 2),
@@ -398,3 +346,4 @@ MISCHIEF: dict[str, tuple[Callable[[Mischief, Forger], bool], int]] = {
     "vanish": (vanish, 1),
 }
 _WEIGHTED = [(name, act) for name, (act, weight) in MISCHIEF.items() for _ in range(weight)]
+_SCHEMING = [("scheme", scheme), ("plot", plot)]

@@ -1,7 +1,7 @@
 """The variants of the protocol that look right and lose money, put into the real core one at a time.
 
-The names b1 to b9 and ok4 are those of the protocol's model; the others are rules of the design. Not here
-is b4 (a late fulfilment is taken): its moment is too short for liars who act at random; it has its story.
+The names b1 to b9 and ok4 are those of the protocol's model; the others are rules of the design. Those that
+take no more than another line are in `slips`.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from channeld.core.world import World
 from channeld.daemon.peering import Peering
 from channeld.daemon.submitting import Submitter
 from tests.simulator.journal import MortalJournal
+from tests.simulator.slips import SLIPS
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -195,4 +196,5 @@ MUTANTS: tuple[Mutant, ...] = (
     solvency_is_not_checked,
     an_old_state_on_chain_is_not_answered,
     a_claim_is_carried_on_in_a_channel_of_another_deadline,
+    *SLIPS,
 )

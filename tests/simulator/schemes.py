@@ -75,7 +75,7 @@ def _plan(mischief: "Mischief", first: Forger, second: Forger, claim: Claim, tra
     def late() -> int:
         return (claim.deadline_s + dice.pick((-MARGIN_S - 5, -MARGIN_S + 20, -60, -15, 5, 75, 90))) * 1000
 
-    life.at(soon(), lambda: _acknowledge(mischief, second))
+    life.at(soon(), lambda: acknowledge_now(mischief, second))
     if trade:
         life.at(soon(), lambda: _return_option(mischief, second, claim))
     if dice.below(2):
@@ -83,34 +83,34 @@ def _plan(mischief: "Mischief", first: Forger, second: Forger, claim: Claim, tra
     if dice.one_in(3):
         life.at(soon(), lambda: mischief.cut(second))
     when = dice.pick((soon, late, late))
-    life.at(when(), lambda: _answer(mischief, second, claim, dice.below(8) == 0))
-    life.at(when() + 500, lambda: _answer(mischief, second, claim, False))
-    life.at(dice.pick((soon, late))(), lambda: _acknowledge(mischief, first))
+    life.at(when(), lambda: answer_all(mischief, second, claim, fails=dice.below(8) == 0))
+    life.at(when() + 500, lambda: answer_all(mischief, second, claim, fails=False))
+    life.at(dice.pick((soon, late))(), lambda: acknowledge_now(mischief, first))
     if trade:
-        life.at(when() + 900, lambda: _answer(mischief, first, claim, False))
+        life.at(when() + 900, lambda: answer_all(mischief, first, claim, fails=False))
     if dice.one_in(3):
         life.at(late(), lambda: _register(mischief, first, claim))
     if dice.one_in(6):
         life.at(late(), lambda: mischief.leave(dice.pick((first, second))))
 
 
-def _alive(mischief: "Mischief", forger: Forger) -> bool:
+def alive(mischief: "Mischief", forger: Forger) -> bool:
     return not mischief.over and forger.victim.alive and not forger.victim.doomed and forger.liar.alive
 
 
-def _acknowledge(mischief: "Mischief", forger: Forger) -> None:
-    if _alive(mischief, forger):
+def acknowledge_now(mischief: "Mischief", forger: Forger) -> None:
+    if alive(mischief, forger):
         mischief.say(forger, forger.ack(forger.view.mine))
 
 
 def _talk(mischief: "Mischief", forger: Forger) -> None:
-    if _alive(mischief, forger):
+    if alive(mischief, forger):
         mischief.say(forger, Complaint(forger.channel_id, "I refuse"))
 
 
 def _return_option(mischief: "Mischief", forger: Forger, premium: Claim) -> None:
     """The writer's part: the option that the premium was for."""
-    if not _alive(mischief, forger):
+    if not alive(mischief, forger):
         return
     parent = forger.current
     for offer in forger.liar.life.market.menu:
@@ -131,9 +131,9 @@ def _wanted(forger: Forger, claim: Claim) -> bool:
     )
 
 
-def _answer(mischief: "Mischief", forger: Forger, claim: Claim, fails: bool) -> None:
+def answer_all(mischief: "Mischief", forger: Forger, claim: Claim, *, fails: bool) -> None:
     """Take what the victim owes under the hash, on whichever state has it, over its proposal if need be."""
-    if not _alive(mischief, forger):
+    if not alive(mischief, forger):
         return
     view, preimage = forger.view, mischief.repertoire.secrets[claim.hashlock or b""]
     states = (forger.current, view.theirs, view.mine)
@@ -147,11 +147,11 @@ def _answer(mischief: "Mischief", forger: Forger, claim: Claim, fails: bool) -> 
             answers: list[Operation] = [
                 Fail(each.claim_id, b"") if fails else Fulfil(each.claim_id, preimage) for each in owed
             ]
-            mischief.say(forger, _over(forger, parent, answers))
+            mischief.say(forger, over_all(forger, parent, answers))
             return
 
 
-def _over(forger: Forger, parent: State, operations: list[Operation]) -> Update:
+def over_all(forger: Forger, parent: State, operations: list[Operation]) -> Update:
     """On top of a state, or above what the victim has proposed beside it."""
     view = forger.view
     if parent is view.theirs and not view.answered:

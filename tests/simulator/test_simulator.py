@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator import acts, faults, mischief
+from tests.simulator import acts, faults, mischief, plots
 from tests.simulator.ledger import Ledger, kinds
 from tests.simulator.life import Broken, run_life
 from tests.simulator.mutants import MUTANTS, Mutant
@@ -27,9 +27,12 @@ WANTED = {
         "buy over 1 hops",
         "buy over 2 hops",
         "pay over 3 hops",
+        "pay again",
+        "refuse to pay again",
     ),
     "fault": (*faults.FAULTS, "crash", "crash before a write", "crash after a write", "forgotten"),
     "mischief": (*mischief.MISCHIEF, "vanish for ever"),
+    "plot": tuple(plots.PLOTS),
     "chain": (
         "reorganisation",
         "mined challenge",
