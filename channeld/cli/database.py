@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from channeld.adapters.journal.records import Journal
 from channeld.adapters.private_file import make_private
 from channeld.cli import outcome
 from channeld.cli.reading import as_usage
 from channeld.cli.session import Command, Session, pass_session
+from channeld.core.errors import Rejected
+from channeld.daemon.checkpoints import confirmed_block_s
 from channeld.daemon.exporting import exported
 from channeld.daemon.inspection import inspect, signed_in
 from channeld.daemon.pruning import HISTORIES, prune, require_old_enough
@@ -78,13 +82,26 @@ def now_s() -> int:
     return int(time.time())
 
 
-def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> int:
-    """A date (UTC) or an age as unix seconds."""
+def _known_s(journal: Journal) -> int:
+    """The time by which history is old (unix seconds): the newest confirmed block's, or ours if that is less.
+
+    Attack stopped: whoever sets either clock far ahead would have every payment forgotten, and made again.
+    """
+    confirmed_s = confirmed_block_s(journal)
+    if not confirmed_s:
+        raise Rejected("expected the database to know the time of a confirmed block: run the daemon once")
+    return min(now_s(), confirmed_s)
+
+
+def _instant(_ctx: click.Context, _parameter: click.Parameter, text: str) -> Callable[[int], int]:
+    """A date (UTC) or an age, as unix seconds once it is known what time it is."""
     age = _AGE.fullmatch(text)
     if age is not None:
-        return now_s() - int(age[1]) * _DAYS[age[2]] * 86_400
+        age_s = int(age[1]) * _DAYS[age[2]] * 86_400
+        return lambda known_s: known_s - age_s
     try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        instant_s = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        return lambda _: instant_s
     except ValueError:
         raise click.BadParameter(
             f"expected a date like 2026-01-31 or an age like 90d, got {text!r}"
@@ -93,7 +110,7 @@ def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> i
 
 @click.command("prune", cls=Command)
 @click.option(
-    "--before", "before_s", required=True, metavar="DATE|AGE", callback=_instant_s,
+    "--before", required=True, metavar="DATE|AGE", callback=_instant,
     help="What ended before it is forgotten: 2026-01-31 (UTC), or 90d, 12w, 2y ago.",
 )  # fmt: skip
 @click.option(
@@ -101,20 +118,21 @@ def _instant_s(_ctx: click.Context, _parameter: click.Parameter, text: str) -> i
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
 @pass_session
-def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool) -> None:
+def forget(session: Session, before: Callable[[int], int], kept: tuple[str, ...], dry_run: bool) -> None:
     """Forget finished payments, invoices, forwards, trades, and totals of pushes in closed channels.
 
     While the daemon is stopped; `keep_days` in the configuration does the same while it runs. Channels,
-    secrets and all that a dispute may need stay, and no invoice can be paid twice.
+    secrets and all that a dispute may need stay, and no invoice can be paid twice. Ages count from the newest
+    block that the database knows, or from this computer's clock if that is behind it.
     """
-    today_s = now_s()
     with as_usage():
-        require_old_enough(before_s, today_s)
+        require_old_enough(before(now_s()), now_s())
     kinds = tuple(kind for kind in HISTORIES if kind not in kept)
     removed = dict.fromkeys(kinds, 0)
     with open_existing(session.config, writable=True) as journal:
         size_before = journal.size_bytes()
-        for kind, count in prune(journal, before_s, today_s, kinds, dry=dry_run):
+        known_s = _known_s(journal)
+        for kind, count in prune(journal, before(known_s), known_s, kinds, dry=dry_run):
             removed[kind] += count
         if not dry_run:
             journal.reclaim()
@@ -122,6 +140,7 @@ def forget(session: Session, before_s: int, kept: tuple[str, ...], dry_run: bool
     table = Table("kind", "would be forgotten" if dry_run else "forgotten")
     for kind, count in removed.items():
         table.add_row(kind, str(count))
+    as_of = f"ages as of {datetime.fromtimestamp(known_s, UTC):%Y-%m-%d %H:%M} UTC"
     sizes = f"{size_before / 1e6:,.1f} MB before, {size_after / 1e6:,.1f} MB after"
-    document = {"removed": removed, "bytes_before": size_before, "bytes_after": size_after}
-    session.show(document, table, "", sizes)
+    document = {"removed": removed, "as_of_s": known_s}
+    session.show(document | {"bytes_before": size_before, "bytes_after": size_after}, table, "", as_of, sizes)

@@ -101,9 +101,13 @@ def deliver(draft: Draft, ref: ClaimRef, claim: Claim, order: Deliver) -> None:
 
 
 def invoice_lapsed(draft: Draft, hashlock: bytes) -> None:
-    """An invoice that cannot be paid any more becomes history; one that was paid meanwhile is already."""
+    """An invoice that cannot be paid any more becomes history; one that was paid meanwhile is already.
+
+    Not by a clock that is not trusted: that is for good, and the time may be far too late.
+    """
     invoice = draft.get(Invoice, hashlock)
-    if invoice is not None and draft.world.now_s > invoice.expires_s:
+    world = draft.world
+    if invoice is not None and world.clock_trusted and world.now_s > invoice.expires_s:
         draft.put(replace(invoice, status=InvoiceStatus.EXPIRED))
         draft.emit(Notify("invoice", hashlock))
 

@@ -53,7 +53,7 @@ class World(Protocol):
 
     @property
     def clock_trusted(self) -> bool:
-        """Whether `now_s` can be relied on; if not, it may be far too early."""
+        """Whether `now_s` can be relied on; if not, it may be far too early or too late."""
 
     @property
     def margins(self) -> Margins: ...

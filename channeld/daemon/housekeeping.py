@@ -2,6 +2,10 @@
 
 Neither is urgent, and both may be many: each round looks at a bounded number of records, in the order of
 the journal, and the next one goes on where it ended.
+
+Neither is undone, so nothing is cleared away while the chain's clock and ours disagree. Attack stopped: an
+Ethereum node that shows a block of the far future, after which every invoice would have lapsed and every
+payment be forgotten, and could be made again.
 """
 
 import asyncio
@@ -45,8 +49,11 @@ class Housekeeping:
 
     def round(self) -> None:
         """One look at the oldest that was not looked at yet."""
-        now_s = self._engine.tables.now_s
-        self._lapse_invoices(now_s)
+        clock = self._engine.clock
+        if not clock.trusted:
+            return
+        self._lapse_invoices(clock.now_s)
+        now_s = min(clock.now_s, int(clock.wall()))
         if self._keep_s and now_s >= self._rest_until_s:
             try:
                 self._prune(now_s)

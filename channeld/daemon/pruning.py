@@ -16,6 +16,7 @@ that a secret is public must be known for ever, or a claim under it would be tak
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgpack
 
@@ -55,7 +56,10 @@ class Step:
 def require_old_enough(before_s: int, now_s: int) -> None:
     """Raises Rejected if somebody would forget what has only just happened."""
     if before_s > now_s - MIN_AGE_S:
-        raise Rejected("expected history of at least a day to stay")
+        limit = datetime.fromtimestamp(now_s - MIN_AGE_S, UTC)
+        raise Rejected(
+            f"expected history of at least a day to stay: what ended after {limit:%Y-%m-%d %H:%M} UTC"
+        )
 
 
 def prune_step(

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable
 from hashlib import sha256
 
-import msgpack
-
 from channeld.adapters.chain import events as chain
 from channeld.adapters.chain.scanner import (
     Checkpoint,
@@ -16,7 +14,7 @@ from channeld.adapters.chain.scanner import (
     Reorganised,
     Scanner,
 )
-from channeld.adapters.journal.records import Journal, Put, Write
+from channeld.adapters.journal.records import Write
 from channeld.core.channel import Deposits
 from channeld.core.claims import Side
 from channeld.core.events import (
@@ -31,13 +29,12 @@ from channeld.core.events import (
 )
 from channeld.core.identity import ChannelParams
 from channeld.core.records import Dispute
+from channeld.daemon.checkpoints import checkpoint_row, stored_checkpoint
 from channeld.daemon.engine import Chained, Engine
 from channeld.daemon.gossip import Gossip
 from channeld.daemon.registries import PublishedPrices, RegisteredSecrets
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = b"checkpoint"
 
 
 class ChainWatch:
@@ -83,7 +80,7 @@ class ChainWatch:
             assert isinstance(dispute, Dispute)
             if dispute.known:
                 self._window_ends[dispute.channel_id] = dispute.expires_s
-        async for item in self._scanner.follow(_stored_checkpoint(self._engine.journal) or start):
+        async for item in self._scanner.follow(stored_checkpoint(self._engine.journal) or start):
             match item:
                 case ConfirmedEvents():
                     self._confirmed(item)
@@ -100,7 +97,7 @@ class ChainWatch:
     def _confirmed(self, block: ConfirmedEvents) -> None:
         self._engine.clock.head_seen(block.block_timestamp_s)
         happened: list[Event] = []
-        rows: list[Write] = [Put("chain", CHECKPOINT, msgpack.packb((block.block_number, block.block_hash)))]
+        rows: list[Write] = [checkpoint_row(block.block_number, block.block_hash, block.block_timestamp_s)]
         for event in block.events:
             self._translate(event, block.block_timestamp_s, happened, rows)
         if any(isinstance(event, chain.SecretsRegistered | chain.PricePublished) for event in block.events):
@@ -177,11 +174,3 @@ class ChainWatch:
             ChannelOpened(event.channel, params, me, peer),
             DepositsConfirmed(event.channel, deposits),
         ]
-
-
-def _stored_checkpoint(journal: Journal) -> Checkpoint | None:
-    row = journal.get("chain", CHECKPOINT)
-    if row is None:
-        return None
-    number, block_hash = msgpack.unpackb(row)
-    return Checkpoint(number, block_hash)

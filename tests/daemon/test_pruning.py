@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import pytest
 
 from channeld.adapters.journal.memory import MemoryJournal
 from channeld.adapters.journal.postgres import PostgresJournal
-from channeld.adapters.journal.records import Identity, Journal, Put
+from channeld.adapters.journal.records import Delete, Identity, Journal, Put
 from channeld.adapters.journal.sqlite import SqliteJournal
 from channeld.cli.main import run
 from channeld.config.file import render
-from channeld.config.settings import DatabaseSettings
+from channeld.config.settings import Config, DatabaseSettings
 from channeld.core.channel import Channel, Phase
 from channeld.core.claims import OptionTerms, PayoffKind, Side
 from channeld.core.draft import Record
@@ -38,10 +39,12 @@ from channeld.core.records import (
     TradeStatus,
 )
 from channeld.daemon import pruning
+from channeld.daemon.checkpoints import checkpoint_row, stored_checkpoint
 from channeld.daemon.history import LONGEST_INVOICE_S, PAID, PaymentsMade
 from channeld.daemon.housekeeping import Housekeeping
 from channeld.daemon.inspection import inspect
 from channeld.daemon.pruning import HISTORIES, MIN_AGE_S, prune
+from channeld.daemon.storage import open_existing
 from channeld.wire.records import encode_record
 from tests.daemon.cluster import USD, cluster, eventually
 from tests.daemon.town import STAKE, channels_through_bob
@@ -241,6 +244,15 @@ def test_the_file_gives_its_room_back(tmp_path):
         journal.check()
 
 
+def the_newest_block_is_of(config: Config, time_s: int) -> Put:
+    with open_existing(config, writable=True) as journal:
+        checkpoint = stored_checkpoint(journal)
+        assert checkpoint is not None
+        row = checkpoint_row(checkpoint.block_number, checkpoint.block_hash, time_s)
+        journal.commit([row])
+    return row
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_alice_prunes_and_pays_nothing_twice(tmp_path, postgres, capfd, database, monkeypatch):
     async with cluster(tmp_path, "alice", "bob", "carol") as net:
@@ -265,13 +277,29 @@ async def test_alice_prunes_and_pays_nothing_twice(tmp_path, postgres, capfd, da
             assert await asyncio.to_thread(run, [*command, wrong]) == 2
         capfd.readouterr()
         in_a_hundred_days_s = net.now_s + 100 * DAY_S
+        rehearsal = [*command, "90d", "--json", "--dry-run"]
         with monkeypatch.context() as later:
             later.setattr("channeld.cli.database.now_s", lambda: in_a_hundred_days_s)
-            assert await asyncio.to_thread(run, [*command, "90d", "--json", "--dry-run"]) == 0
+            # A clock that is ahead ages nothing: not this computer's,
+            assert await asyncio.to_thread(run, rehearsal) == 0
+            assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 0
+            in_ten_days = f"{datetime.fromtimestamp(net.now_s + 10 * DAY_S, UTC):%Y-%m-%d}"
+            assert await asyncio.to_thread(run, [*command, in_ten_days]) == 1
+            assert "at least a day to stay" in capfd.readouterr().err
+        row = the_newest_block_is_of(net.config("alice"), in_a_hundred_days_s)
+        assert await asyncio.to_thread(run, rehearsal) == 0  # and not the chain's,
+        assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 0
+        with monkeypatch.context() as later:
+            later.setattr("channeld.cli.database.now_s", lambda: in_a_hundred_days_s)
+            assert await asyncio.to_thread(run, rehearsal) == 0  # but both.
             assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
             assert await asyncio.to_thread(run, [*command, "90d", "--json"]) == 0
             assert json.loads(capfd.readouterr().out)["removed"]["payment"] == 1
         assert await asyncio.to_thread(run, ["--data-dir", str(directory), "db", "check"]) == 0
+        with open_existing(net.config("alice"), writable=True) as journal:
+            journal.commit([Delete(row.kind, row.key)])
+        assert await asyncio.to_thread(run, rehearsal) == 1
+        assert "run the daemon once" in capfd.readouterr().err
 
         await net.start("alice")
         await eventually(lambda: net["alice"].engine.tables.online)

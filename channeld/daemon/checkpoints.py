@@ -1,0 +1,32 @@
+"""How far the chain was read, as the journal knows it: the newest confirmed block."""
+
+import msgpack
+
+from channeld.adapters.chain.scanner import Checkpoint
+from channeld.adapters.journal.records import Journal, Put
+
+KIND, KEY = "chain", b"checkpoint"
+
+
+def checkpoint_row(number: int, block_hash: bytes, time_s: int) -> Put:
+    """The row for a confirmed block: its number, hash (32 bytes) and time (unix seconds)."""
+    return Put(KIND, KEY, msgpack.packb((number, block_hash, time_s)))
+
+
+def stored_checkpoint(journal: Journal) -> Checkpoint | None:
+    """Where to read on; None before the first block."""
+    row = journal.get(KIND, KEY)
+    if row is None:
+        return None
+    number, block_hash, *_ = msgpack.unpackb(row)
+    return Checkpoint(number, block_hash)
+
+
+def confirmed_block_s(journal: Journal) -> int:
+    """The time of that block (unix seconds); 0 if it is not known: none was read, or by a version that did
+    not note its time."""
+    row = journal.get(KIND, KEY)
+    if row is None:
+        return 0
+    _, _, *time_s = msgpack.unpackb(row)
+    return time_s[0] if time_s else 0
