@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from channeld.adapters.signer import verify
 from channeld.core.channel import Ack, Channel, Deposits, Phase, Update, is_gone
 from channeld.core.claims import State
+from channeld.core.draft import open_claims
 from channeld.core.effects import Effect, SendClose, SendSigned
 from channeld.core.errors import PeerViolation
 from channeld.core.messages import CloseOffer
 from channeld.core.records import (
+    ClaimRef,
     Dispute,
     Forward,
     ForwardStatus,
@@ -103,6 +105,7 @@ class Judge:
         self._turns += 1
         if self._turns % EVERY == 0:
             self._nothing_is_in_memory_alone(node)
+            self._what_is_owed_is_looked_at(node)
         self._one_content_a_version(node)
         self._enforceable_states_are_solvent(node)
         self._answers_were_final(node)
@@ -144,6 +147,18 @@ class Judge:
                 kind, key, value = encode_record(record)
                 self._require(stored.pop((kind, key), None) == value, node, f"holds a {kind} in memory alone")
         self._require(not stored, node, f"has records on disk that it has forgotten: {list(stored)[:3]}")
+
+    def _what_is_owed_is_looked_at(self, node: "SimulatedNode") -> None:
+        """When its deadline is over, or whoever offered it to us would wait for ever."""
+        for channel in node.tables.channels():
+            for claim in open_claims(channel) if channel.phase.signs_states else ():
+                ref = ClaimRef(channel.channel_id, claim.claim_id)
+                owed = claim.payer is channel.me and claim.deadline_s > node.tables.now_s
+                if not owed or claim.hashlock is None:
+                    continue
+                known = registered_in_time(node.tables, claim.hashlock, claim.deadline_s)
+                timed = known or ref in node.engine._timers._due
+                self._require(timed, node, f"has forgotten to look at claim {claim.claim_id}")
 
     def _one_content_a_version(self, node: "SimulatedNode") -> None:
         for channel_id, state in node.signed[self._read.get(node.name, 0) :]:

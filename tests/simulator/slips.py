@@ -14,6 +14,7 @@ import pytest
 
 from channeld.core import channel, closing, draft, node, offers, operations, paying, reactions, trading, world
 from channeld.core.operations import StateDraft
+from channeld.daemon.engine import Engine
 from channeld.daemon.registries import RegisteredSecrets
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -201,6 +202,7 @@ SLIPS: tuple[Mutant, ...] = (
         "draft.emit(PublishPrice(record))",
         "pass",
     ),
+    slip("a_claim_is_not_looked_at_again", Engine, "_commit", "if ref not in refs:", "if ref is not None:"),
     slip("nothing_is_looked_at_after_a_start", node, "wake_all", "return due", "return due[:0]"),
     slip(
         "any_secret_fulfils",
