@@ -105,6 +105,17 @@ def pushes_decided_on_chain(draft: Draft, channel: Channel) -> None:
         pushes_dropped(draft, channel.channel_id, pushes, "the channel was closed without them")
 
 
+def streams_to_count(channel: Channel, operations: Sequence[Operation]) -> set[bytes]:
+    """Whose totals the peer's next message is counted in: its own `operations`, and what it signs of ours."""
+    ours = () if channel.answered else channel.unanswered
+    return {
+        stream_key(channel.channel_id, outgoing, stream)
+        for outgoing, pushes in ((False, pushes_among(operations)), (True, pushes_among(ours)))
+        if pushes
+        for stream in {NO_STREAM, *(push.stream for push in pushes)}
+    }
+
+
 def _sums(pushes: Sequence[Push], least: int | None) -> dict[bytes, tuple[int, int]]:
     """Number and sum by stream; pushes below `least` count for none (None: all do)."""
     sums: dict[bytes, tuple[int, int]] = {}

@@ -36,7 +36,7 @@ from channeld.daemon.block_times import block_time_s, short_margin
 from channeld.daemon.census import Census
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.commands import Daemon
-from channeld.daemon.engine import Engine
+from channeld.daemon.engine import Engine, LookUp
 from channeld.daemon.feeds import Feeds, PriceWatch
 from channeld.daemon.funding import Funding
 from channeld.daemon.gossip import Gossip
@@ -266,7 +266,7 @@ class _Builder:
         assert adjudicator is not None
         domain = domain_separator(config.chain.chain_id, adjudicator)
         secrets, prices = RegisteredSecrets(self._journal), PublishedPrices(self._journal)
-        made = PaymentsMade(self._journal)
+        made, totals = PaymentsMade(self._journal), StreamTotals(self._journal)
         payment = config.payment
         tables = Tables(
             margins=Margins(
@@ -275,7 +275,7 @@ class _Builder:
             registered_s=secrets,
             published=prices,
             paid=made,
-            streams=StreamTotals(self._journal),
+            streams=totals,
         )
         waiters = Waiters()
         acting: list[Callable[[Effect], None]] = []
@@ -286,7 +286,7 @@ class _Builder:
             ChainClock(config.chain.clock_skew_limit_s),
             lambda effect: acting[0](effect),
         )
-        engine.on_look_up = _looking_up(made, secrets)
+        engine.on_look_up = _looking_up(made, secrets, totals)
         engine.was_history = made.failed_before
         gossip = Gossip(self._journal, tables, signer, domain, config.chain.chain_id, self._policy_of)
         gossip.restore()
@@ -383,11 +383,14 @@ class _Builder:
         return None
 
 
-def _looking_up(made: PaymentsMade, secrets: RegisteredSecrets) -> Callable[[list[bytes], list[bytes]], None]:
-    """What the core will ask of the disk about payments to be `new`ly made and claims `offered` to us."""
+def _looking_up(
+    made: PaymentsMade, secrets: RegisteredSecrets, totals: StreamTotals
+) -> Callable[[LookUp], None]:
+    """What the core will ask of the disk in a turn."""
 
-    def look_up(new: list[bytes], offered: list[bytes]) -> None:
-        made.look_up(new)
-        secrets.look_up([*new, *offered])
+    def look_up(asked: LookUp) -> None:
+        made.look_up(asked.new)
+        secrets.look_up([*asked.new, *asked.offered])
+        totals.look_up(asked.streams)
 
     return look_up

@@ -8,17 +8,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
-from channeld.core.channel import Channel, Update
+from channeld.core.channel import Ack, Channel, Update
 from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived, is_kept
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
 from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived, PaymentRequested
 from channeld.core.node import flush, harvest, step, wake_all
-from channeld.core.operations import Add
+from channeld.core.operations import Add, Operation
+from channeld.core.pushing import streams_to_count
 from channeld.core.records import Stream
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.timers import Timers
@@ -48,6 +49,18 @@ class Chained:
     events: tuple[Event, ...]
     writes: tuple[Write, ...]
     at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What the steps of a turn will ask of the disk.
+
+    The hashlocks of payments to be made and of claims offered to us, and the keys of totals of pushes.
+    """
+
+    new: list[bytes] = field(default_factory=list)
+    offered: list[bytes] = field(default_factory=list)
+    streams: list[bytes] = field(default_factory=list)
 
 
 class Asker(Protocol):
@@ -99,8 +112,8 @@ class Engine:
         """Told which peer has said something from which nothing followed."""
         self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
         """Told of each claim and channel whose time has come, before the core looks at it."""
-        self.on_look_up: Callable[[list[bytes], list[bytes]], None] = lambda new, offered: None
-        """Told of the hashlocks of payments to be made and of claims offered, before the core sees them."""
+        self.on_look_up: Callable[[LookUp], None] = lambda asked: None
+        """Told what a turn will ask the disk for, before its first step; of nothing once it is durable."""
         self.was_history: Callable[[Record], bool] = lambda record: False
         """Whether a live record that is written was history before: a payment that is tried again."""
         self.supply: Callable[[bytes], Sequence[tuple[Event, Asker]]] = lambda channel_id: ()
@@ -202,6 +215,7 @@ class Engine:
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
         rows, archived = _rows(drafts, self.was_history)
         self.journal.commit([*rows, *writes])
+        self.on_look_up(LookUp())
         self.tables.just_paid.clear()  # from here on the journal knows
         if len(self.tables.just_pushed) > STREAMS_AT_HAND:
             self.tables.just_pushed.clear()
@@ -216,19 +230,31 @@ class Engine:
 
     def _look_up(self, items: list[_Item]) -> None:
         """Read from disk what the steps will ask for: a database server is asked once, not by each."""
-        new: list[bytes] = []
-        offered: list[bytes] = []
+        asked = LookUp()
         for item in items:
             match item.event:
                 case PaymentRequested(hashlock=hashlock):
-                    new.append(hashlock)
+                    asked.new.append(hashlock)
                 case MessageReceived(peer, Update(channel_id=channel_id, operations=operations)):
-                    channel = self.tables.records[Channel].get(channel_id)
-                    if isinstance(channel, Channel) and channel.peer == peer:
-                        offered += [op.claim.hashlock or b"" for op in operations if isinstance(op, Add)]
+                    self._look_up_batch(asked, peer, channel_id, operations)
+                case MessageReceived(peer, Ack(channel_id=channel_id)):
+                    self._look_up_batch(asked, peer, channel_id, ())
+                case ChannelDue(channel_id) if (held := self.tables.held.get(channel_id)) is not None:
+                    self._look_up_batch(asked, None, channel_id, held.update.operations)
                 case _:
                     pass
-        self.on_look_up(new, offered)
+        self.on_look_up(asked)
+
+    def _look_up_batch(
+        self, asked: LookUp, peer: bytes | None, channel_id: bytes, operations: Sequence[Operation]
+    ) -> None:
+        """What is asked for when a batch of the peer's (None: whose it is was seen before) is taken."""
+        channel = self.tables.records[Channel].get(channel_id)
+        if not isinstance(channel, Channel) or peer not in (None, channel.peer):
+            return
+        asked.offered.extend([op.claim.hashlock or b"" for op in operations if isinstance(op, Add)])
+        streams = streams_to_count(channel, operations)
+        asked.streams.extend(streams.difference(self.tables.just_pushed))
 
     def _flush(self, drafts: list[Draft], patient: bool) -> None:
         """Sign what is to be signed in the channels that have changed.

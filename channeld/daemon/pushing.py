@@ -7,7 +7,7 @@ is handed over by the batch as soon as there is room, so that a turn of the loop
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -38,12 +38,18 @@ class StreamTotals(Mapping[bytes, Stream]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._read: dict[bytes, Stream | None] = {}
+
+    def look_up(self, keys: Collection[bytes]) -> None:
+        """Read what will be asked for before anything else is written; forget what was read before."""
+        rows = self._journal.get_many(STREAMS, keys)
+        self._read = {key: _stream(rows.get(key)) for key in keys}
 
     def __getitem__(self, key: bytes) -> Stream:
-        row = self._journal.get(STREAMS, key)
-        if row is None:
+        found = self._read[key] if key in self._read else _stream(self._journal.get(STREAMS, key))
+        if found is None:
             raise KeyError(key)
-        return _stream(row)
+        return found
 
     def __iter__(self) -> Iterator[bytes]:
         return (key for key, _ in self._journal.load(STREAMS))
@@ -52,7 +58,9 @@ class StreamTotals(Mapping[bytes, Stream]):
         return self._journal.count(STREAMS)
 
 
-def _stream(row: bytes) -> Stream:
+def _stream(row: bytes | None) -> Stream | None:
+    if row is None:
+        return None
     record = decode_record("stream", row)
     assert isinstance(record, Stream)
     return record

@@ -2,8 +2,9 @@
 
 from channeld.adapters.journal.memory import MemoryJournal
 from channeld.adapters.journal.records import Put
-from channeld.core.records import Payment, PaymentStatus
+from channeld.core.records import Payment, PaymentStatus, Stream
 from channeld.daemon.history import PAID, PaymentsMade
+from channeld.daemon.pushing import StreamTotals
 from channeld.daemon.registries import RegisteredSecrets
 from channeld.wire.records import encode_record
 
@@ -51,3 +52,25 @@ def test_a_secret_registered_after_it_was_looked_up_is_known():
     again = RegisteredSecrets(journal)
     again.look_up([B, A])
     assert (again[A], again.get(B)) == (1_234, None)
+
+
+def total(name: bytes, count: int) -> tuple[Put, bytes]:
+    _, key, value = encode_record(Stream(A, False, name, count, 10 * count, 1, 2))
+    return Put("stream_done", key, value), key
+
+
+def test_a_total_that_has_grown_since_it_was_looked_up_is_the_new_one_in_the_next_turn():
+    journal = MemoryJournal()
+    totals = StreamTotals(journal)
+    one, tea = total(b"tea".ljust(16, b"\0"), 1)
+    two, _ = total(b"tea".ljust(16, b"\0"), 2)
+    _, talk = total(b"talk".ljust(16, b"\0"), 1)
+    totals.look_up([tea, talk])
+    assert (totals.get(tea), totals.get(talk)) == (None, None)
+    journal.commit([one])
+    totals.look_up([])
+    assert totals[tea].count == 1
+    totals.look_up([tea])
+    journal.commit([two])
+    totals.look_up([tea, talk])
+    assert (totals[tea].count, totals.get(talk)) == (2, None)

@@ -1,16 +1,19 @@
 """Pushes between whole daemons: by one and by the stream, over the API, and through deaths of either end."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
+from channeld.adapters.journal.records import Journal
 from channeld.api.client import ApiClient
 from channeld.api.requests import PushMany
 from channeld.api.token import read_token
 from channeld.config.neighbours import PushSettings
 from channeld.core.errors import Rejected
+from channeld.daemon import engine
 from tests.daemon.cluster import USD, Cluster, cluster, eventually
 from tests.daemon.mortal_life import PATIENCE_S, Act, Life, insist, until
 from tests.daemon.test_sigkill import life_of
@@ -135,6 +138,55 @@ async def test_of_too_many_callers_as_many_are_served_as_there_is_money_for(tmp_
         assert sum(info.count for info in listed) == 2 * sum(served)
         assert all(info.pending_count == 0 for info in listed)
         assert (await net["alice"].channel(ab)).ours == 0
+
+
+class Reads:
+    """A journal as the totals of pushes see it: which of them it was asked for alone."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.single: list[bytes] = []
+
+    def get(self, kind: str, key: bytes) -> bytes | None:
+        self.single.append(key)
+        return self.journal.get(kind, key)
+
+    def get_many(self, kind: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        return self.journal.get_many(kind, keys)
+
+
+async def test_a_batch_of_new_names_is_looked_up_at_once_and_every_total_is_right(tmp_path, monkeypatch):
+    """Attack stopped: pushes under ever new names, each of which holds up a hub for a trip to its database.
+
+    Nothing is kept at hand from turn to turn, so that each total comes from the disk again.
+    """
+    monkeypatch.setattr(engine, "STREAMS_AT_HAND", 0)
+    async with cluster(tmp_path, "alice", "bob") as net:
+        ab = await neighbours(net)
+        names = [b"name%12d" % number for number in range(300)]
+        reads = []
+        for name in ("alice", "bob"):
+            totals = net[name].engine.tables.streams
+            reads.append(Reads(totals._journal))
+            totals._journal = reads[-1]
+
+        async def one(stream: bytes, amount: int) -> None:
+            done = await net["alice"].push(net.node_id("bob"), "USD", stream, [amount], PATIENCE_S)
+            assert done.sent == 1
+
+        for rounds in (1, 2, 3):
+            await asyncio.gather(*(one(stream, 1 + place) for place, stream in enumerate(names)))
+            assert not any(read.single for read in reads)
+            for place in (0, 7, 299):
+                counted = (rounds, rounds * (1 + place))
+                assert await sums(net["alice"], ab, "sent", names[place]) == counted
+                assert await sums(net["bob"], ab, "received", names[place]) == counted
+            for read in reads:
+                assert len(read.single) == 3, "whoever asks between turns reads what is durable"
+                read.single.clear()
+        for end in ("alice", "bob"):
+            listed, _ = await net[end].streams(None, 1_000)
+            assert len(listed) == 300 and {info.count for info in listed} == {3}
 
 
 # Deaths -------------------------------------------------------------------------------------------------

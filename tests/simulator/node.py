@@ -109,8 +109,8 @@ class SimulatedNode:
         """As `daemon.app` puts the parts together."""
         life, journal, signer = self.life, self.journal, self.signer
         secrets, prices = RegisteredSecrets(journal), PublishedPrices(journal)
-        made = PaymentsMade(journal)
-        tables = Tables(registered_s=secrets, published=prices, paid=made, streams=StreamTotals(journal))
+        made, totals = PaymentsMade(journal), StreamTotals(journal)
+        tables = Tables(registered_s=secrets, published=prices, paid=made, streams=totals)
         clock = ChainClock(
             SKEW_LIMIT_S,
             monotonic=lambda: life.now_ms / 1000,
@@ -125,7 +125,7 @@ class SimulatedNode:
             clock,
             lambda effect: self._act(acting[0], effect),
         )
-        self.engine.on_look_up = _looking_up(made, secrets)
+        self.engine.on_look_up = _looking_up(made, secrets, totals)
         self.engine.was_history = made.failed_before
         self.engine.on_archived = journal.heard
         gossip = Gossip(journal, tables, signer, DOMAIN, CHAIN_ID, policy_of)
