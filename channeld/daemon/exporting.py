@@ -16,8 +16,9 @@ from channeld.daemon.inspection import ARCHIVE
 from channeld.daemon.outbox import DONE, LIVE, decode_entry
 from channeld.wire.records import RECORD_KINDS, decode_record
 
-SECRETS = frozenset({"preimage", "payment_secret", "packet", "raw"})
-"""Fields that are left out. `raw`: a signed transaction that may not be sent yet."""
+SECRETS = frozenset({"preimage", "payment_secret", "packet", "raw", "data"})
+"""Fields that are left out. `raw`: a signed transaction that may not be sent yet; `data`: what it asks of the
+contract, and that may be to register a secret. What the chain showed (`chain_secret`) is nobody's secret."""
 
 REDACTED = "redacted"
 
