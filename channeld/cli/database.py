@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 
 from channeld.adapters.journal.records import Journal
-from channeld.adapters.private_file import make_private
+from channeld.adapters.private_file import open_private
 from channeld.cli import outcome
 from channeld.cli.reading import as_usage
 from channeld.cli.session import Command, Session, pass_session
@@ -56,7 +56,7 @@ def check(session: Session) -> int:
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file instead of standard output; only you may read it.",
+    help="A file instead of standard output; only you may read it (a pipe or a device stays as it is).",
 )
 @pass_session
 def export(session: Session, secrets: bool, kinds: tuple[str, ...], output: Path | None) -> None:
@@ -67,8 +67,10 @@ def export(session: Session, secrets: bool, kinds: tuple[str, ...], output: Path
     with open_existing(session.config) as journal, ExitStack() as stack:
         file = sys.stdout
         if output is not None:
-            make_private(output)
-            file = stack.enter_context(output.open("w", encoding="utf-8"))
+            try:
+                file = stack.enter_context(open_private(output))
+            except OSError as error:
+                raise Rejected(f"--output: expected a file that can be written: {error}") from error
         for line in exported(journal, secrets=secrets, kinds=kinds):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 

@@ -1,6 +1,8 @@
 """`channeld db`: a journal in order passes, one that is not is told of, and secrets stay inside."""
 
 import json
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -128,6 +130,30 @@ def assert_secrets_on_demand(carol: Path, capfd) -> None:
     kept = carol / "export.jsonl"
     assert db(carol, "export", "--secrets", "--kind", "invoice", "--output", str(kept)) == 0
     assert secret in kept.read_text() and kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_only_files_of_our_own_are_made_private(tmp_path, capfd):
+    """As root an export to /dev/null would else take it away from everybody else."""
+    bob = settled(tmp_path, replace(Config(), node=replace(Config().node, data_dir=tmp_path)))
+    identity = Identity(Config().chain.chain_id, b"\x02" * 33)
+    with closing(SqliteJournal(tmp_path, identity)) as journal:
+        journal.commit([Put("payment_paid", b"key", b"\x01")])
+    old, pipe = tmp_path / "old", tmp_path / "pipe"
+    old.write_text("something longer than what comes\n" * 100)
+    old.chmod(0o644)
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for output in (old, pipe):
+            assert db(bob, "export", "--output", str(output)) == 0
+        piped = os.read(reader, 10_000).decode()
+    finally:
+        os.close(reader)
+    assert piped == old.read_text() and json.loads(piped)["key"] == "0x6b6579"
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (old, pipe)] == [0o600, 0o666]
+    assert db(bob, "export", "--output", str(tmp_path / "nowhere" / "file")) == 1
+    assert "--output: expected a file that can be written" in capfd.readouterr().err
 
 
 def channel_in(journal: Journal) -> Channel:
