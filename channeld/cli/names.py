@@ -95,6 +95,15 @@ def find_peer(peers: Sequence[PeerInfo], text: str) -> bytes:
     if not found and len(digits) >= MIN_PREFIX_DIGITS:
         found = [peer for peer in peers if peer.node_id.hex().startswith(digits)]
     if not found:
+        strangers = [peer.node_id.hex() for peer in peers if peer.alias and peer.alias == text]
+        if strangers:
+            who, is_called = strangers[0], "is connected and calls itself"
+            if len(strangers) > 1:
+                who, is_called = f"{len(strangers)}", "connected peers call themselves"
+            raise Rejected(
+                f"{who} {is_called} {text!r}, but a name counts only for peers that you dialled or share "
+                "a channel with: write an id (`channeld peers`) or its beginning"
+            )
         raise Rejected(f"no peer is called {text!r} or has an id that begins so: see `channeld peers`")
     if len(found) > 1:
         raise Rejected(f"{len(found)} peers are called {text!r}: write the beginning of the id instead")

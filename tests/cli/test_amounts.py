@@ -118,7 +118,19 @@ STRANGER = peer("03bad2", "bob", url="")
         ([BOB, CAROL], "02b0", "2 peers are called '02b0': write the beginning of the id instead"),
         ([BOB, MALLORY], "bob", "2 peers are called 'bob': write the beginning of the id instead"),
         ([BOB, STRANGER], "bob", BOB),
-        ([STRANGER], "bob", "no peer is called 'bob' or has an id that begins so: see `channeld peers`"),
+        (
+            [STRANGER, CAROL],
+            "bob",
+            f"{STRANGER.node_id.hex()} is connected and calls itself 'bob', but a name counts only for peers "
+            "that you dialled or share a channel with: write an id (`channeld peers`) or its beginning",
+        ),
+        ([STRANGER], STRANGER.node_id.hex()[:8], STRANGER),
+        (
+            [STRANGER, peer("03bad3", "bob", url="")],
+            "bob",
+            "2 connected peers call themselves 'bob', but a name counts only for peers "
+            "that you dialled or share a channel with: write an id (`channeld peers`) or its beginning",
+        ),
         ([BOB, CAROL], "02", "no peer is called '02' or has an id that begins so: see `channeld peers`"),
         ([BOB, CAROL], "Bob", "no peer is called 'Bob' or has an id that begins so: see `channeld peers`"),
         (
