@@ -54,6 +54,23 @@ async def test_nobody_can_make_alice_send_requests_elsewhere() -> None:
     assert visits == []
 
 
+async def test_a_dial_that_hangs_at_an_old_address_is_not_the_answer_about_the_new_one() -> None:
+    arrived = asyncio.Event()
+
+    async def hang(request: web.BaseRequest) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError("waited for ever")
+
+    async with cast(2) as (alice, bob), http_server(hang) as old_url:
+        alice.transport.want(bob.id, old_url)
+        await arrived.wait()
+        with pytest.raises(CannotReach, match=r"127\.0\.0\.1:1/"):
+            await alice.transport.connect(bob.id, "ws://127.0.0.1:1/")
+        connection = await alice.transport.connect(bob.id, bob.url)
+        assert connection is alice.live(bob.id)
+
+
 @pytest.mark.parametrize("act_two", [b"", b"short", bytes(50), b"\x01" + bytes(49), bytes(66)])
 async def test_a_wrong_second_act(act_two: bytes) -> None:
     async def serve(request: web.BaseRequest) -> web.StreamResponse:

@@ -49,7 +49,7 @@ class PeerTransport:
         self._listeners: list[Listener] = []
         self._live: dict[bytes, Connection] = {}
         self._wanted: dict[bytes, asyncio.Task[None] | None] = {}
-        self._dials: dict[bytes, asyncio.Task[Connection]] = {}
+        self._dials: dict[tuple[bytes, str], asyncio.Task[Connection]] = {}
         self._strangers = Admission(self._limits.max_strangers, self._limits.max_strangers_per_network)
         self._stranger_hosts: dict[bytes, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +76,7 @@ class PeerTransport:
             task.cancel()
 
     async def connect(self, peer_id: bytes, url: str) -> Connection:
-        """The connection to this peer, dialled once if there is none.
+        """The connection to this peer; if there is none, this address is dialled, once by all who ask.
 
         Raises Rejected, OperationalError, or PeerViolation if what answers breaks the protocol.
         """
@@ -84,11 +84,11 @@ class PeerTransport:
         live = self._live.get(peer_id)
         if live is not None:
             return live
-        dial = self._dials.get(peer_id)
+        dial = self._dials.get((peer_id, url))
         if dial is None:
             dial = asyncio.create_task(self._dial(peer_id, url), name="peer dial")
-            self._dials[peer_id] = dial
-            dial.add_done_callback(lambda done: self._end_dial(peer_id, done))
+            self._dials[peer_id, url] = dial
+            dial.add_done_callback(lambda done: self._end_dial(peer_id, url, done))
         await asyncio.wait([dial])  # not cancelled with us: others may wait for the same dial
         if dial.cancelled():
             raise CannotReach(f"{url}: this node stops")
@@ -149,8 +149,8 @@ class PeerTransport:
             raise CannotReach(f"{url}: {refusal[1]}")
         return live
 
-    def _end_dial(self, peer_id: bytes, dial: asyncio.Task[Connection]) -> None:
-        del self._dials[peer_id]
+    def _end_dial(self, peer_id: bytes, url: str, dial: asyncio.Task[Connection]) -> None:
+        del self._dials[peer_id, url]
         if not dial.cancelled():
             dial.exception()  # seen, even if whoever asked has gone
 
