@@ -207,7 +207,10 @@ def _text(about: About, given: str) -> str:
     if about.one_of and given not in about.one_of:
         raise _wrong(f"one of {', '.join(about.one_of)}", given)
     if about.like and not re.fullmatch(about.like, given):
-        raise _wrong(f"a text like {about.like}", given)
+        like = f"a text like {about.like}"
+        if about.secret:
+            raise Rejected(f"expected {like}, got another (not shown: it may hold a password)")
+        raise _wrong(like, given)
     if about.low is not None and about.high is not None:
         length = len(given.encode())
         if not about.low <= length <= about.high:

@@ -52,6 +52,7 @@ class DatabaseSettings:
         About(
             "postgresql://user@host/database; empty: SQLite in data_dir. A password belongs in ~/.pgpass.",
             like=r"(postgres(ql)?://.+)?",
+            secret=True,
         ),
     ] = ""
     lease_s: Annotated[

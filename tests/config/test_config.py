@@ -211,6 +211,12 @@ def test_a_refusal_names_table_and_key_and_what_was_expected(text: str, message:
     assert message in refusal(text)
 
 
+def test_a_refused_database_url_is_not_shown_because_it_may_hold_a_password() -> None:
+    text = refusal("[database]\nurl = 'mysql://u:topsecret@db.example/channeld'")
+    assert "[database] url: expected a text like (postgres(ql)?://.+)?, got another (not shown" in text
+    assert "topsecret" not in text
+
+
 @pytest.mark.parametrize("amount", ["'1e18'", "'0x10'", "'-1'", "' 1'", "'1_000'", "'١'", "1e18", "0", 2**95])
 def test_an_amount_is_a_whole_number_in_digits(amount: object) -> None:
     row = f"[[asset]]\naddress = '{TOKEN}'\nsymbol = 'TOK'\ndecimals = 6\nmin_claim_units = {amount}"

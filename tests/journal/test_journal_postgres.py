@@ -41,6 +41,32 @@ def leading(
     return journal
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:topsecret%ZZ@127.0.0.1/d",
+        "postgresql://u:topsecret@[::1",
+        "postgresql://u:topsecret@[::1/d",
+        "postgresql://u:top@topsecret@127.0.0.1/d",
+        "postgresql://u:topsecret/x@127.0.0.1/d",
+        "postgresql://u:topsecret?x@127.0.0.1/d",
+        "postgresql://u:topsecret@127.0.0.1/d?password=topsecret%ZZ",
+        "postgresql://127.0.0.1/d?topsecret=1",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str, alice: Identity) -> None:
+    with pytest.raises(Rejected, match="expected postgresql://user@host/database") as refused:
+        PostgresJournal(url, alice)
+    assert "topsecret" not in str(refused.value)
+    assert refused.value.__suppress_context__, "no traceback shows the driver's words"
+
+
+def test_a_server_that_is_not_there_is_named_without_the_password(alice: Identity) -> None:
+    with pytest.raises(JournalFailed, match="expected to reach PostgreSQL") as failed:
+        PostgresJournal("postgresql://u:topsecret%25@127.0.0.1:1/d", alice)
+    assert "topsecret" not in str(failed.value)
+
+
 def eventually(happens: Callable[[], bool]) -> None:
     pause = threading.Event()
     for _ in range(500):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from channeld.adapters.journal import lease
 from channeld.adapters.journal.lease import Connection
@@ -28,6 +29,7 @@ STATEMENTS = 1_000
 
 def connect(url: str, lease_s: float) -> Connection:
     """An autocommit connection set up for a journal. Raises JournalFailed or Rejected."""
+    _require_readable(url)
     try:
         connection = psycopg.connect(
             url,
@@ -52,6 +54,27 @@ def connect(url: str, lease_s: float) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _require_readable(url: str) -> None:
+    """Raises Rejected, and shows nothing of the URL.
+
+    libpq quotes what it cannot read. Of a password with an @, a / or a ? it takes a part for the host or the
+    port, and names that.
+    """
+    before, at, rest = url.partition("@")
+    authority = before.removeprefix("postgresql://").removeprefix("postgres://")
+    readable = not at or not ("@" in rest or "/" in authority or "?" in authority)
+    if readable:
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            readable = False
+    if not readable:
+        raise Rejected(
+            "[database] url: expected postgresql://user@host/database, with %40 %2F %3F %25 for @ / ? % in a "
+            "name or password, and [ ] around an IPv6 address; got another (not shown: it may hold a password)"
+        ) from None
 
 
 def described(connection: Connection) -> str:
