@@ -41,3 +41,9 @@ class Untimely(PeerViolation):
 
 class OperationalError(ChanneldError):
     """The outside failed (chain, disk, network); the operation is retried or the operator told."""
+
+
+class StorageFailed(OperationalError):
+    """What must be durable could not be stored. Whoever raised it accepts nothing more, not even what would
+    still fit: the daemon must stop, because it may not sign or send what it has not stored.
+    """

@@ -28,24 +28,22 @@ STANDBY_POLL_S = 0.25
 """How often a daemon that stands by looks at the lease: a hundredth of a per cent of a core."""
 
 WATCH_S = 0.25
-"""How often a leader looks whether its lease was lost; its commits find out by themselves."""
-
-
-def _always_ours() -> None:
-    """A file that is locked stays ours."""
+"""How often a daemon looks whether it may still store: whether its lease was lost, its file has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """`open_outbox` is told whose transactions they are; `require_ours` raises JournalFailed."""
+    """`open_outbox` is told whose transactions they are; `require_ours` raises StorageFailed once this daemon
+    may store nothing more: its lease is lost, or its file of transactions has failed.
+    """
 
     journal: Journal
     open_outbox: Callable[[bytes], Store]
-    require_ours: Callable[[], None] = _always_ours
+    require_ours: Callable[[], None]
 
     async def watch(self) -> None:
-        """For ever, until the place is lost: then JournalFailed, and the daemon must stop."""
-        while self.require_ours is not _always_ours:
+        """For ever, until nothing can be stored: then StorageFailed, and the daemon must stop."""
+        while True:
             self.require_ours()
             await asyncio.sleep(WATCH_S)
 
@@ -61,7 +59,17 @@ async def open_storage(
     directory = config.node.data_dir
     if not config.database.url:
         with closing(SqliteJournal(directory, identity, on_commit=on_commit)) as file:
-            yield Storage(file, lambda owner: Outbox(directory / OUTBOX_NAME, owner))
+            outboxes: list[Outbox] = []
+
+            def open_outbox(owner: bytes) -> Outbox:
+                outboxes.append(Outbox(directory / OUTBOX_NAME, owner))
+                return outboxes[-1]
+
+            def require_outbox() -> None:
+                for outbox in outboxes:
+                    outbox.require_alive()
+
+            yield Storage(file, open_outbox, require_outbox)
         return
     private_directory(directory)
     with ExitStack() as stack:

@@ -29,7 +29,7 @@ from channeld.core.effects import (
     SubmitResponse,
     SubmitSettlement,
 )
-from channeld.core.errors import OperationalError, Rejected
+from channeld.core.errors import OperationalError, Rejected, StorageFailed
 from channeld.core.identity import ChannelParams
 from channeld.wire.eip712 import Feed, claims_calldata, claims_hash
 
@@ -78,6 +78,12 @@ class Submitter:
 
     async def _execute(self, intention: str, data: bytes) -> None:
         try:
+            await self._attempt(intention, data)
+        except StorageFailed as failure:
+            log.error("%s: %s", intention, failure)  # the storage's watch ends the daemon
+
+    async def _attempt(self, intention: str, data: bytes) -> None:
+        try:
             receipt = await self._transactor.execute(intention, Request(self._adjudicator, data))
             log.info("%s: mined in block %d, %d gas", intention, receipt.block_number, receipt.gas_used)
         except Rejected as rejection:
@@ -93,6 +99,8 @@ class Submitter:
             log.warning("%s; it is tried again if it is still needed", failure)
             with suppress(Rejected):  # not final yet, a reorganisation may undo it: forgotten the next time
                 self._transactor.forget(intention)
+        except StorageFailed:
+            raise
         except OperationalError as failure:
             log.warning("%s: %s; it is tried again if it is still needed", intention, failure)
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from channeld.adapters.chain.blocks import Block
 from channeld.adapters.chain.fees import GWEI, Fees, offer, raised
-from channeld.adapters.chain.outbox import Entry, Outbox, Request, Stage, Version
+from channeld.adapters.chain.outbox import Entry, Outbox, OutboxFailed, Request, Stage, Version
 from channeld.core.errors import OperationalError, Rejected
 
 HEAD = Block(1, bytes(32), bytes(32), 1, 7 * GWEI, 30_000_000)
 WEI = st.integers(0, 10**13)
+FULL = ("max_page_count = 8", "max_page_count = 1000000")
 
 
 @given(tip=WEI, most=WEI, base=st.integers(1, 10**12))
@@ -65,6 +66,33 @@ def test_an_entry_comes_back_as_it_was_put(tmp_path: Path) -> None:
     (tmp_path / "garbage").write_bytes(b"no database" * 100)
     with pytest.raises(OperationalError, match="outbox"):
         Outbox(tmp_path / "garbage", b"me")
+
+
+@pytest.mark.parametrize("trouble, cure", [("query_only = 1", "query_only = 0"), FULL])
+def test_what_has_failed_once_is_not_written_to_again(tmp_path: Path, trouble: str, cure: str) -> None:
+    """What a failed write or sync has left is not known until the file is opened anew."""
+    entry = Entry("first", Stage.SENT, 7, Request(None, b""), 21_000, ())
+    with closing(Outbox(tmp_path / "box", b"me")) as outbox:
+        outbox.put(entry)
+        outbox.require_alive()
+        outbox._database.execute(f"PRAGMA {trouble}").fetchall()
+        large = Request(bytes(20), bytes(100_000))
+        with pytest.raises(
+            OutboxFailed, match=r"box: expected to store the transaction large: .*(full|read)"
+        ):
+            outbox.put(replace(entry, intention="large", request=large))
+        outbox._database.execute(f"PRAGMA {cure}").fetchall()
+        for touch in (
+            outbox.require_alive,
+            outbox.unfinished,
+            lambda: outbox.get("first"),
+            lambda: outbox.forget("first"),
+            lambda: outbox.put(replace(entry, intention="small")),
+        ):
+            with pytest.raises(OutboxFailed, match="expected to store the transaction large"):
+                touch()
+    with closing(Outbox(tmp_path / "box", b"me")) as outbox:
+        assert outbox.unfinished() == [entry]
 
 
 def test_nobody_else_can_read_what_was_signed(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
+from channeld.adapters.chain.outbox import Outbox
 from channeld.adapters.journal.sqlite import SqliteJournal
 from channeld.adapters.signer import Signer
 from channeld.api.client import ApiClient
@@ -62,7 +64,7 @@ def break_fsync() -> None:
         raise OSError(ctypes.get_errno(), "no seccomp here")
 
 
-def _suffer(trouble: str, journals: list[SqliteJournal]) -> None:
+def _suffer(trouble: str, journals: list[SqliteJournal], outboxes: list[Outbox]) -> None:
     match trouble:
         case "full":
             sizes = [path.stat().st_size for path in journals[-1].path.parent.iterdir()]
@@ -71,6 +73,8 @@ def _suffer(trouble: str, journals: list[SqliteJournal]) -> None:
             journals[-1]._connection.execute("PRAGMA query_only = 1")
         case "not syncing":
             break_fsync()
+        case "transactions read-only":
+            outboxes[-1]._database.execute("PRAGMA query_only = 1")
 
 
 def live(config: Config, key: bytes, trouble: str, speech: Connection) -> None:
@@ -83,7 +87,15 @@ def live(config: Config, key: bytes, trouble: str, speech: Connection) -> None:
         journals.append(journal)
 
     SqliteJournal.__init__ = made  # type: ignore[method-assign,assignment]
-    signal.signal(signal.SIGUSR1, lambda *_: _suffer(trouble, journals))
+    outboxes: list[Outbox] = []
+    make_outbox = Outbox.__init__
+
+    def made_outbox(outbox: Outbox, path: Path, identity: bytes) -> None:
+        make_outbox(outbox, path, identity)
+        outboxes.append(outbox)
+
+    Outbox.__init__ = made_outbox  # type: ignore[method-assign]
+    signal.signal(signal.SIGUSR1, lambda *_: _suffer(trouble, journals, outboxes))
     try:
         run(config, Signer(key), on_ready=lambda url, port: speech.send(("ready", url)))
     except (ChanneldError, ExceptionGroup) as error:

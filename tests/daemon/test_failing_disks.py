@@ -161,6 +161,32 @@ async def test_sqlite_cannot_store(tmp_path, trouble):
         assert "records" in bob.said and "journal.sqlite" in bob.said
 
 
+async def test_sqlite_cannot_store_a_transaction(tmp_path):
+    """Only the file of transactions fails. Who goes on nevertheless cannot answer a challenge."""
+    async with cluster(tmp_path, "alice", "bob", running=["alice"], clock_skew_limit_s=10**7) as net:
+        bob = doomed(net, "transactions read-only")
+        await bob.start()
+        try:
+            port = net["alice"].listen_port
+            await bob.commands.connect(f"{net.node_id('alice').hex()}@127.0.0.1:{port}")
+            opened = await net["alice"].open_channel(net.node_id("bob"), "USD", STAKE, None, 30.0)
+            (invoice,) = await bob.commands.create_invoice("USD", USD, "", 86_400, 1)
+            assert (await net["alice"].pay(invoice.text, None, None, 30.0)).status == "succeeded"
+            ending = asyncio.create_task(bob.failed())
+            bob.begin_trouble()
+            with suppress(OperationalError):
+                await bob.commands.close_channel(opened.channel_id, True, 60.0)
+            await ending
+            assert bob.said.startswith("OutboxFailed: ") and "readonly" in bob.said, bob.said
+            assert "transactions.db: expected to store the transaction challenge:" in bob.said
+            bob.destroy()
+            bob.trouble = ""
+            await bob.start()
+            await eventually(lambda: net.dispute("alice", opened.channel_id) is not None, 60.0)
+        finally:
+            bob.destroy()
+
+
 async def test_sqlite_on_a_disk_that_is_really_full(tmp_path):
     with small_disk(tmp_path / "bob"):
         async with cluster(tmp_path, "alice", "bob", running=["alice"], clock_skew_limit_s=10**7) as net:

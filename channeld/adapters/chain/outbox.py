@@ -16,7 +16,7 @@ from typing import Protocol
 
 from channeld.adapters.chain.fees import Fees
 from channeld.adapters.private_file import make_private
-from channeld.core.errors import OperationalError, Rejected
+from channeld.core.errors import OperationalError, Rejected, StorageFailed
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS chain (id INTEGER PRIMARY KEY CHECK (id = 0), identity BLOB NOT NULL);
@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS version (
   PRIMARY KEY (intention, number)
 ) WITHOUT ROWID;
 """
+
+
+class OutboxFailed(StorageFailed):
+    """The file of transactions could not be written or read, and is not touched again: what a failed sync
+    has left of it is not known before it is opened anew."""
 
 
 class Stage(StrEnum):
@@ -83,7 +88,10 @@ class Entry:
 
 
 class Store(Protocol):
-    """Where entries are kept. Everything that changes one returns when it is durable."""
+    """Where entries are kept. What changes one returns when it is durable, or raises StorageFailed.
+
+    Whoever opened the store then stops the daemon, which could not answer a challenge.
+    """
 
     def put(self, entry: Entry) -> None:
         """Insert or replace an entry."""
@@ -105,11 +113,16 @@ class Store(Protocol):
 
 
 class Outbox(Store):
-    """A SQLite file of entries, synchronous: `put` returns when the disk has it."""
+    """A SQLite file of entries, synchronous: `put` returns when the disk has it.
+
+    Raises OutboxFailed, once and then for ever, when it has not.
+    """
 
     def __init__(self, path: Path, identity: bytes) -> None:
         """`identity` names chain and key. Raises Rejected if the file belongs to another one, because
         the nonces of another chain would leave a gap that nothing fills."""
+        self._path = path
+        self._failure: str | None = None
         try:
             make_private(path)
             self._database = sqlite3.connect(path, isolation_level=None)
@@ -137,12 +150,12 @@ class Outbox(Store):
 
     def put(self, entry: Entry) -> None:
         """Insert or replace an entry, durably."""
-        with self._transaction() as database:
+        with self._transaction(entry.intention) as database:
             _replace(database, entry.intention, entry)
 
     def rename(self, intention: str, entry: Entry) -> None:
         """Replace the entry of `intention` by one of another name, durably and at once."""
-        with self._transaction() as database:
+        with self._transaction(intention) as database:
             _replace(database, intention, entry)
 
     def get(self, intention: str) -> Entry | None:
@@ -156,23 +169,35 @@ class Outbox(Store):
 
     def forget(self, intention: str) -> None:
         """Delete an entry; its intention may then be submitted anew."""
-        with self._transaction() as database:
+        with self._transaction(intention) as database:
             database.execute("DELETE FROM entry WHERE intention = ?", (intention,))
 
+    def require_alive(self) -> None:
+        """Raises OutboxFailed if it accepts nothing more."""
+        if self._failure is not None:
+            raise OutboxFailed(self._failure)
+
+    def _fail(self, what: str, error: sqlite3.Error) -> OutboxFailed:
+        self._failure = f"{self._path}: expected to {what}: {error}"
+        return OutboxFailed(self._failure)
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, intention: str) -> Iterator[sqlite3.Connection]:
+        self.require_alive()
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # a full disk has rolled back by itself
+                    self._database.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise OperationalError(f"outbox: {error}") from error
+            raise self._fail(f"store the transaction {intention}", error) from error
 
     def _select(self, where: str, values: tuple[str, ...]) -> list[Entry]:
+        self.require_alive()
         try:
             rows = self._database.execute(
                 f"SELECT intention, stage, nonce, recipient, value_wei, data, gas_limit, mined_hash "
@@ -181,7 +206,7 @@ class Outbox(Store):
             ).fetchall()
             return [self._entry(row) for row in rows]
         except sqlite3.Error as error:
-            raise OperationalError(f"outbox: {error}") from error
+            raise self._fail("read transactions", error) from error
 
     def _entry(self, row: tuple[str, str, int, bytes | None, str, bytes, int, bytes | None]) -> Entry:
         intention, stage, nonce, to, value_wei, data, gas_limit, mined_hash = row

@@ -20,7 +20,7 @@ from channeld.adapters.chain.preparing import Preparer, TransactionSigner
 from channeld.adapters.chain.reads import chain_id, code_at
 from channeld.adapters.chain.receipts import Receipt, receipt_of
 from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
-from channeld.core.errors import OperationalError, Rejected
+from channeld.core.errors import OperationalError, Rejected, StorageFailed
 from channeld.wire.eip712 import keccak
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class Transactor:
         self._live[kept.intention] = live
 
     async def run(self) -> None:
-        """Send what a crash may have left unsent, then watch, for ever."""
+        """Send what a crash may have left unsent, then watch, until nothing can be stored."""
         for live in self._by_nonce():
             await self._send_again(live)
         while True:
@@ -186,6 +186,9 @@ class Transactor:
             try:
                 async with self._lock:
                     await self._watch_once()
+            except StorageFailed as error:
+                log.error("transactions are not watched any more: %s", error)
+                return
             except OperationalError as error:
                 log.warning("transactions are not watched: %s", error)
             await asyncio.sleep(self._settings.poll_s)

@@ -11,7 +11,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from channeld.core.errors import OperationalError, Rejected
+from channeld.core.errors import Rejected, StorageFailed
 
 MAX_KEY_BYTES = 128
 """Two hashes and two counters: a longer key means that a value has slipped into the key."""
@@ -54,7 +54,7 @@ class Record(NamedTuple):
     value: bytes
 
 
-class JournalFailed(OperationalError):
+class JournalFailed(StorageFailed):
     """The journal could not store something, and accepts nothing more: the daemon must stop.
 
     Whether the commit that failed will be there after a restart is unknown, exactly as after a crash
