@@ -74,13 +74,17 @@ class Payer:
         timeout_s: float,
         channel_id: bytes | None = None,
     ) -> Payment:
-        """Pay an invoice: route after route until it succeeds, fails for good, or the time is over.
+        """Pay an invoice: route after route until it succeeds, fails for good, or their time is over.
 
         With a `channel_id`, over that channel of ours alone. Raises Rejected, also if it is paid already.
         """
         excluded: set[EdgeKey] = set()
         payment: Payment | None = None
+        end_s = _clock_s() + timeout_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
+            left_s = end_s - _clock_s()
+            if payment is not None and left_s <= 0:
+                return payment
             try:
                 route = self.routes.to_payee(
                     invoice.payee, invoice.asset, amount, max_fee, frozenset(excluded), channel_id
@@ -89,7 +93,7 @@ class Payer:
                 if payment is None:
                     raise
                 return payment
-            payment = await self._attempt(invoice, amount, route, attempt, timeout_s)
+            payment = await self._attempt(invoice, amount, route, attempt, left_s)
             failure = payment.failure
             if payment.status is not PaymentStatus.FAILED or failure is None:
                 return payment
@@ -195,12 +199,19 @@ class Payer:
         return past if isinstance(past, Trade) else None
 
     async def buy(self, quote: HeldQuote, timeout_s: float) -> Trade:
-        """Buy at a quote: the premium out, the option back, one hashlock of ours (R14)."""
+        """Buy at a quote: the premium out, the option back, one hashlock of ours (R14).
+
+        `timeout_s` is the time of all routes together.
+        """
         if self._tables.now_s > quote.accept_by_s:
             raise Rejected("the quote has lapsed; ask for a new one")
         excluded: set[EdgeKey] = set()
         trade: Trade | None = None
+        end_s = _clock_s() + timeout_s
         for _ in range(MAX_ATTEMPTS):
+            left_s = end_s - _clock_s()
+            if trade is not None and left_s <= 0:
+                return trade
             try:
                 route = self.routes.to_writer(
                     quote.writer, quote.asset, quote.premium, quote.leg, frozenset(excluded)
@@ -209,7 +220,7 @@ class Payer:
                 if trade is None:
                     raise
                 return trade
-            trade = await self._attempt_trade(quote, route, timeout_s)
+            trade = await self._attempt_trade(quote, route, left_s)
             blamed = _blamed(route, trade.failure)
             if trade.status is not TradeStatus.FAILED or not blamed:
                 return trade
@@ -247,6 +258,10 @@ class Payer:
             raise OperationalError(f"the trade {hashlock.hex()} left no record")
         assert trade.role is TradeRole.BUYER
         return trade
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _blamed(route: Route, failure: Failure | None) -> list[EdgeKey]:

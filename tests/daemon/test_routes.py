@@ -1,8 +1,11 @@
 """Which of carol's channels a payment takes: the one she names, and none that no longer carries it."""
 
+import asyncio
+
 import pytest
 
 from channeld.core.errors import Rejected
+from channeld.daemon.paying import Payer
 from tests.daemon.cluster import USD, Cluster, cluster, eventually
 from tests.daemon.town import STAKE
 
@@ -54,3 +57,33 @@ async def test_the_way_of_the_last_payment_no_longer_carries_the_next(tmp_path):
         assert (await _paid(net, one), await _paid(net, other)) == (MOST, MOST)
         with pytest.raises(Rejected, match="own channels can carry"):
             await _pay(net, MOST, None)
+
+
+async def test_all_routes_of_a_payment_share_its_time(tmp_path, monkeypatch):
+    """bob has sent all that he had to carol, over either channel, and alice cannot know."""
+    given_s: list[float] = []
+    slow_s = [0.0]
+    attempt = Payer._attempt
+
+    async def noted(payer, invoice, amount, route, number, timeout_s):
+        given_s.append(timeout_s)
+        payment = await attempt(payer, invoice, amount, route, number, 30.0)
+        await asyncio.sleep(slow_s[0])
+        return payment
+
+    async with cluster(tmp_path, "alice", "bob", "carol") as net:
+        one, other = await _two_channels(net)
+        await net.connect("alice", "bob")
+        await net.open("alice", "bob", "USD", STAKE, STAKE)
+        await eventually(lambda: len(net["alice"].peering._gossip.known()) == 6)
+        for channel in (one, other):
+            (invoice,) = await net["carol"].create_invoice("USD", MOST, "", None, 1)
+            assert (await net["bob"].pay(invoice.text, None, None, 10.0, channel)).status == "succeeded"
+        monkeypatch.setattr(Payer, "_attempt", noted)
+        for timeout_s, slow, attempts in ((20.0, 0.0, 2), (0.2, 0.3, 1)):
+            (invoice,) = await net["carol"].create_invoice("USD", MOST, "", None, 1)
+            given_s.clear()
+            slow_s[0] = slow
+            payment = await net["alice"].pay(invoice.text, None, None, timeout_s)
+            assert (payment.status, payment.attempts, len(given_s)) == ("failed", attempts, attempts)
+            assert given_s == sorted(set(given_s), reverse=True) and given_s[0] <= timeout_s
