@@ -85,6 +85,9 @@ class Plot:
         for wait_ms in SOON_MS:
             self.after(wait_ms, lambda: acknowledge_now(self.mischief, self.forger))
 
+    def crash_the_victim(self) -> None:
+        self.victim.doomed = True
+
     def is_idle(self) -> bool:
         view = self.forger.view
         return not (view.theirs.claims or view.mine.claims or view.close_until_s)
@@ -162,7 +165,10 @@ def take_it_back(first: Plot) -> bool:
 
 
 def register_twice(first: Plot) -> bool:
-    """In time, and again when it is too late: the first time counts, for the victim as for the contract."""
+    """In time, and again when it is too late: the first time counts, for the victim as for the contract.
+
+    Bad luck helps her: the victim dies, and is to remember it all the same.
+    """
     found = _through(first)
     if found is None:
         return False
@@ -177,6 +183,7 @@ def register_twice(first: Plot) -> bool:
 
     first.at((claim.deadline_s - 40) * 1000, register)
     first.at((claim.deadline_s + 5) * 1000, register)
+    first.at((claim.deadline_s + 80) * 1000, first.crash_the_victim)
     for wait_s in (105, 125):
         first.at((claim.deadline_s + wait_s) * 1000, expire)
     second.at((claim.deadline_s + 130) * 1000, lambda: first.mischief.leave(second.forger))
