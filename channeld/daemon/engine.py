@@ -62,6 +62,9 @@ class LookUp:
     offered: list[bytes] = field(default_factory=list)
     streams: list[bytes] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.new or self.offered or self.streams)
+
 
 class Asker(Protocol):
     """Who hears that what was asked for is rejected: a future, or whoever must know in the same turn."""
@@ -113,7 +116,7 @@ class Engine:
         self.on_due: Callable[[ClaimDue | ChannelDue], None] = lambda due: None
         """Told of each claim and channel whose time has come, before the core looks at it."""
         self.on_look_up: Callable[[LookUp], None] = lambda asked: None
-        """Told what a turn will ask the disk for, before its first step; of nothing once it is durable."""
+        """Told before its first step what a turn will ask of the disk, if anything; of nothing at its end."""
         self.was_history: Callable[[Record], bool] = lambda record: False
         """Whether a live record that is written was history before: a payment that is tried again."""
         self.supply: Callable[[bytes], Sequence[tuple[Event, Asker]]] = lambda channel_id: ()
@@ -201,7 +204,7 @@ class Engine:
         writes: list[Write] = []
         done: list[asyncio.Future[None]] = []
         items = [self._queue.popleft() for _ in range(min(len(self._queue), EVENTS_A_TURN))]
-        self._look_up(items)
+        asked = self._look_up(items)
         for item in items:
             self._take(item, drafts, writes, done)
         if len(self._queue) <= BACKLOG_EVENTS // 2:
@@ -215,7 +218,8 @@ class Engine:
         # Durable before visible (R11): nothing below this line runs for what is not on disk.
         rows, archived = _rows(drafts, self.was_history)
         self.journal.commit([*rows, *writes])
-        self.on_look_up(LookUp())
+        if asked:
+            self.on_look_up(LookUp())
         self.tables.just_paid.clear()  # from here on the journal knows
         if len(self.tables.just_pushed) > STREAMS_AT_HAND:
             self.tables.just_pushed.clear()
@@ -228,7 +232,7 @@ class Engine:
             if not future.done():
                 future.set_result(None)
 
-    def _look_up(self, items: list[_Item]) -> None:
+    def _look_up(self, items: list[_Item]) -> LookUp:
         """Read from disk what the steps will ask for: a database server is asked once, not by each."""
         asked = LookUp()
         for item in items:
@@ -243,7 +247,9 @@ class Engine:
                     self._look_up_batch(asked, None, channel_id, held.update.operations)
                 case _:
                     pass
-        self.on_look_up(asked)
+        if asked:
+            self.on_look_up(asked)
+        return asked
 
     def _look_up_batch(
         self, asked: LookUp, peer: bytes | None, channel_id: bytes, operations: Sequence[Operation]
