@@ -4,11 +4,12 @@ Whoever holds the token may spend, so the token is checked before anything else 
 and a web page that points its own name at this address (DNS rebinding) is refused by its Host header.
 """
 
+import asyncio
 import hmac
 import ipaddress
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from channeld.api.commands import Commands
+from channeld.api.doorway import PROOF_S, Doorway
 from channeld.api.endpoints import ENDPOINTS, PAYMENT_STREAM_PATH, PUSH_STREAM_PATH, RECEIVED_PATH, Endpoint
 from channeld.api.failures import (
     FORBIDDEN,
@@ -45,8 +47,8 @@ MAX_REQUESTS = 1_024
 """Requests at once: each holds a file descriptor while it waits, and a process often has but 4,096."""
 SHUTDOWN_S = 0.5
 """Answers in the making get so long when the daemon stops; what they began goes on without them."""
-LINGER_S = 1.0
-"""So long is the rest of a refused request read, for its sender to see why before the connection ends."""
+BODY_S = 30.0
+"""A request's body is there in milliseconds; so long does one that never ends keep its place."""
 LOCAL_NAME = "localhost"
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,8 @@ log = logging.getLogger(__name__)
 class ApiServer:
     """A running server."""
 
-    def __init__(self, runner: web.AppRunner, host: str, port: int) -> None:
+    def __init__(self, app: web.AppRunner, runner: web.ServerRunner, host: str, port: int) -> None:
+        self._app = app
         self._runner = runner
         self.port = port
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -63,13 +66,27 @@ class ApiServer:
     async def close(self) -> None:
         """Stop listening and end what is being answered."""
         await self._runner.cleanup()
+        await self._app.cleanup()
 
 
-async def serve_api(commands: Commands, host: str, port: int, token: str, max_body_bytes: int) -> ApiServer:
+async def serve_api(
+    commands: Commands,
+    host: str,
+    port: int,
+    token: str,
+    max_body_bytes: int,
+    *,
+    proof_s: float = PROOF_S,
+    body_s: float = BODY_S,
+) -> ApiServer:
     """Listen on `host` and `port` (0: any free one). OperationalError if that is impossible."""
-    app = web.Application(client_max_size=max_body_bytes, middlewares=[_guard(host, token)])
+
+    def proven(request: web.Request) -> None:
+        doorway.proven(request.protocol)
+
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[_guard(host, token, proven)])
     for endpoint in ENDPOINTS:
-        app.router.add_route(endpoint.method, endpoint.path, _handler(commands, endpoint))
+        app.router.add_route(endpoint.method, endpoint.path, _handler(commands, endpoint, body_s))
 
     async def stream(request: web.Request) -> web.StreamResponse:
         return await serve_payment_stream(commands, request, from_json(PayMany, _query(PayMany, request)))
@@ -84,7 +101,11 @@ async def serve_api(commands: Commands, host: str, port: int, token: str, max_bo
     app.router.add_route("POST", PAYMENT_STREAM_PATH, stream)
     app.router.add_route("POST", PUSH_STREAM_PATH, push_stream)
     app.router.add_route("GET", RECEIVED_PATH, received)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
+    made = web.AppRunner(app)
+    await made.setup()
+    assert made.server is not None
+    doorway = Doorway(made.server, proof_s)
+    runner = web.ServerRunner(doorway, shutdown_timeout=SHUTDOWN_S)
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
@@ -94,12 +115,12 @@ async def serve_api(commands: Commands, host: str, port: int, token: str, max_bo
     except BaseException:
         await runner.cleanup()
         raise
-    return ApiServer(runner, host, runner.addresses[0][1])
+    return ApiServer(made, runner, host, runner.addresses[0][1])
 
 
-def _handler(commands: Commands, endpoint: Endpoint[Any, Any]) -> Handler:
+def _handler(commands: Commands, endpoint: Endpoint[Any, Any], body_s: float) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        ask = from_json(endpoint.request, await _fields(endpoint, request))
+        ask = from_json(endpoint.request, await _fields(endpoint, request, body_s))
         try:
             result = await endpoint.call(commands, ask)
         except Rejected as error:
@@ -114,8 +135,11 @@ def _handler(commands: Commands, endpoint: Endpoint[Any, Any]) -> Handler:
 # Who may ask ---------------------------------------------------------------------------------------
 
 
-def _guard(host: str, token: str) -> Middleware:
-    """Checks who asks before a request is read, and turns what is raised into answers."""
+def _guard(host: str, token: str, proven: Callable[[web.Request], None]) -> Middleware:
+    """Checks who asks before a request is read, and turns what is raised into answers.
+
+    `proven` hears of each request with the token.
+    """
     expected = f"Bearer {token}".encode()
     running = 0
 
@@ -130,6 +154,7 @@ def _guard(host: str, token: str) -> Middleware:
                 UNAUTHORIZED, "expected Authorization: Bearer and the token of the data directory"
             )
             return _failed(failure, headers={"WWW-Authenticate": "Bearer"})
+        proven(request)
         if running >= MAX_REQUESTS:
             return _failed(
                 Failure(OPERATIONAL, f"expected at most {MAX_REQUESTS} requests at once; try later")
@@ -192,11 +217,11 @@ def _http_failure(request: web.Request, error: web.HTTPException) -> tuple[Failu
 # What is asked -------------------------------------------------------------------------------------
 
 
-async def _fields(endpoint: Endpoint[Any, Any], request: web.Request) -> dict[str, Any]:
+async def _fields(endpoint: Endpoint[Any, Any], request: web.Request, body_s: float) -> dict[str, Any]:
     """A request's fields as JSON values, from its body or its query, and from its path."""
     if endpoint.method == "POST":
         from_json(Nothing, _query(Nothing, request))
-        fields = await _body(request)
+        fields = await _body(request, body_s)
     else:
         fields = _query(endpoint.request, request)
     for name in endpoint.path_fields:
@@ -206,9 +231,16 @@ async def _fields(endpoint: Endpoint[Any, Any], request: web.Request) -> dict[st
     return fields
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    """A JSON object; no body at all is an empty one. Raises web.HTTPRequestEntityTooLarge."""
-    raw = await request.read()
+async def _body(request: web.Request, body_s: float) -> dict[str, Any]:
+    """A JSON object; no body at all is an empty one. Raises web.HTTPException if it is too large or slow."""
+    try:
+        async with asyncio.timeout(body_s):
+            raw = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason=f"expected the body within {body_s} s") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        log.debug("api: %s %s ended in the middle of its body: %s", request.method, request.path, error)
+        raise Rejected("the body: expected the whole of it, as its headers describe it") from None
     if not raw:
         return {}
     if request.content_type != "application/json":

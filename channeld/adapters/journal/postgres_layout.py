@@ -73,7 +73,7 @@ def _require_readable(url: str) -> None:
     if not readable:
         raise Rejected(
             "[database] url: expected postgresql://user@host/database, with %40 %2F %3F %25 for @ / ? % in a "
-            "name or password, and [ ] around an IPv6 address; got another (not shown: it may hold a password)"
+            "name or password, and [ ] around an IPv6 address; got another (not shown: it may hold one)"
         ) from None
 
 
