@@ -128,6 +128,7 @@ class Engine:
         self._timers = Timers()
         self._ticking: asyncio.TimerHandle | None = None
         self._postponed: set[bytes] = set()
+        self._clocks_agreed = True
 
     def restore(self) -> None:
         """Fill the tables from the journal and look at everything that is open."""
@@ -288,7 +289,8 @@ class Engine:
 
     def _judge_clock(self) -> None:
         trusted = self.clock.trusted
-        if trusted is not self.tables.clock_trusted and self.clock.head_s:
+        if trusted is not self._clocks_agreed and self.clock.head_s:
+            self._clocks_agreed = trusted
             said = "agree again" if trusted else "disagree: no new claims are taken until they agree"
             log.warning("the chain's clock (%d) and this computer's %s", self.clock.head_s, said)
         self.tables.clock_trusted = trusted

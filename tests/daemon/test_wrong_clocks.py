@@ -69,3 +69,23 @@ async def test_history_is_old_by_the_slower_of_the_two_clocks(tmp_path):
             for _ in HISTORIES:
                 house.round()
             assert journal.count("payment_done") == left
+
+
+async def test_only_clocks_that_disagreed_agree_again(tmp_path, caplog):
+    async with cluster(tmp_path, "carol") as net:
+        carol = net["carol"]
+        await eventually(lambda: carol.engine.tables.clock_trusted and carol.engine.tables.now_s)
+        # As in a turn before the first block is seen: nothing is trusted then, and nothing disagrees.
+        clock = carol.engine.clock
+        head_s, clock.head_s = clock.head_s, 0
+        carol.engine._judge_clock()
+        assert not carol.engine.tables.clock_trusted
+        clock.head_s = head_s
+        carol.engine._judge_clock()
+        assert carol.engine.tables.clock_trusted and "this computer's" not in caplog.text
+        clock.skew_limit_s = -1
+        await eventually(lambda: not carol.engine.tables.clock_trusted)
+        clock.skew_limit_s = 3_600
+        await eventually(lambda: carol.engine.tables.clock_trusted)
+        said = [each.getMessage() for each in caplog.records if "this computer's" in each.getMessage()]
+        assert ["no new claims" in each for each in said] == [True, False] and "agree again" in said[1]
