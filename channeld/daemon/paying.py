@@ -1,6 +1,7 @@
 """Paying: find a route, offer along it, and try another one when a hub says no."""
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from hashlib import sha256
@@ -14,6 +15,8 @@ from channeld.core.messages import Deliver, Instruction, WriteOption
 from channeld.core.records import (
     Failure,
     FailureCode,
+    Forward,
+    Invoice,
     OptionLeg,
     Payment,
     PaymentStatus,
@@ -29,6 +32,8 @@ from channeld.wire.invoice import InvoiceFields
 from channeld.wire.packet import Hop, build_packet
 from channeld.wire.records import decode_record
 from routing.route import EdgeKey, Route
+
+log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 6
 """Routes tried for one payment. Each failure excludes a channel, so more seldom helps."""
@@ -159,6 +164,8 @@ class Payer:
 
     def _archived(self, records: list[Record]) -> None:
         """Records have become history, durably: whoever waits for the end of a payment may go on."""
+        if log.isEnabledFor(logging.DEBUG):
+            _note(records)
         busy = bool(self._ended)
         for record in records:
             if isinstance(record, Payment):
@@ -262,6 +269,15 @@ class Payer:
 
 def _clock_s() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _note(records: list[Record]) -> None:
+    """A line for each end, without amounts and secrets: those are in the journal."""
+    for record in records:
+        if isinstance(record, Payment | Invoice | Forward | Trade):
+            log.debug(
+                "%s %s: %s", type(record).__name__.lower(), record.key.hex(), record.status.name.lower()
+            )
 
 
 def _blamed(route: Route, failure: Failure | None) -> list[EdgeKey]:

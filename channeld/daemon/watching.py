@@ -115,19 +115,33 @@ class ChainWatch:
             case chain.Deposited(channel_id, slot):
                 rows += self._gossip.capacity_changed(channel_id, slot.deposit_a + slot.deposit_b)
                 if channel_id in self._periods:
+                    log.info(
+                        "channel %s has deposits of %d and %d",
+                        channel_id.hex(),
+                        slot.deposit_a,
+                        slot.deposit_b,
+                    )
                     deposits = Deposits(slot.deposit_a, slot.deposit_b, slot.counter)
                     happened.append(DepositsConfirmed(channel_id, deposits))
-            case chain.ChannelClosed(channel_id):
+            case chain.ChannelClosed(channel_id, to_a, to_b):
                 rows += self._gossip.closed(channel_id)
                 if channel_id in self._periods:
+                    log.info("channel %s is closed, with %d and %d paid out", channel_id.hex(), to_a, to_b)
                     happened.append(CloseSeen(channel_id))
             case chain.Challenged(channel_id, version, net, claims, salt):
                 rows += self._gossip.closed(channel_id)
                 if channel_id in self._periods:
                     expires_s = self._window_end(channel_id, at_s)
+                    log.info(
+                        "channel %s is in dispute: version %d stands, to be answered before %d (unix time)",
+                        channel_id.hex(),
+                        version,
+                        expires_s,
+                    )
                     happened.append(ChallengeSeen(channel_id, version, net, claims, salt, expires_s))
-            case chain.PartiallySettled(channel_id, _, _, net, claims):
+            case chain.PartiallySettled(channel_id, to_a, to_b, net, claims):
                 if channel_id in self._periods:
+                    log.info("channel %s is settled in part: %d and %d", channel_id.hex(), to_a, to_b)
                     happened.append(PartialSettlementSeen(channel_id, net, claims, at_s))
             case chain.SecretsRegistered(preimages):
                 for preimage in preimages:
@@ -170,6 +184,15 @@ class ChainWatch:
         self._periods[event.channel] = params.challenge_period_s
         peer = self._node_of(params.b if me is Side.A else params.a)
         deposits = Deposits(0, event.amount) if event.to_b else Deposits(event.amount, 0)
+        log.info(
+            "channel %s between 0x%s and 0x%s is open in asset 0x%s, with deposits of %d and %d",
+            event.channel.hex(),
+            params.a.hex(),
+            params.b.hex(),
+            params.asset.hex(),
+            deposits.a,
+            deposits.b,
+        )
         return [
             ChannelOpened(event.channel, params, me, peer),
             DepositsConfirmed(event.channel, deposits),
