@@ -1,7 +1,8 @@
 """What misbehaving peers cost a hub: its memory and CPU, and the payments of an honest peer meanwhile.
 
 alice pays bob over a channel, one payment after the other, from a process of her own; bob is the hub, in
-another. mallory has a channel with him too, and a real daemon, here, of which an attack takes the mouth.
+another. mallory has a channel with him too, and a real daemon, here, of which an attack takes the mouth;
+sixteen strangers without a channel are here as well.
 For each attack: alice's latency before and during it, bob's resident memory and CPU.
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 import uvloop
 
 from bench.mallory import ATTACKS, Mallory
+from bench.strangers import FLOODS
 from channeld.adapters.chain.outbox import Request
 from channeld.adapters.chain.rpc import RpcClient, RpcSettings
 from channeld.adapters.chain.transactions import TransactionSettings, deploy, open_transactor
@@ -149,7 +151,7 @@ def run(options: list[str]) -> dict[str, Any]:
 async def _run(seconds: float) -> dict[str, Any]:
     attacks: dict[str, Any] = {}
     print(f"{'':24}{'p50 ms':>16}{'p99 ms':>16}{'memory MB':>18}{'CPU':>8}{'said':>9}{'dropped':>9}")
-    for name, attack in ATTACKS.items():
+    for name, attack in (ATTACKS | FLOODS).items():
         async with _town() as (alice, bob, mallory):
             invoices = await bob.ask("invoices")
             await alice.ask("pay", invoices[:50], seconds)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import msgpack
@@ -20,8 +21,9 @@ from channeld.core.messages import Complaint, Hello, Message, PoliciesKnown, Pol
 from channeld.daemon.engine import Chained, Engine
 from channeld.daemon.gossip import Gossip
 from channeld.daemon.patience import Patience
+from channeld.daemon.strangers import Account, StrangersTime
 from channeld.daemon.waiting import Waiters
-from channeld.wire.messages import decode, encode
+from channeld.wire.messages import decode, encode, is_about_a_channel
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class _Peer:
     complained_at_s: int = 0
     relays: float = RELAYS_A_SECOND
     relays_at_s: int = 0
+    account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Peering:
         self._waiters = waiters
         self.patience = Patience(engine.tables)
         self._on_relay = on_relay
+        self._strangers_time = StrangersTime()
         gossip.on_news = self.spread
         engine.on_useless = self._said_something_useless
         self._peers: dict[bytes, _Peer] = {}
@@ -193,13 +197,33 @@ class Peering:
 
     def on_message(self, peer_id: bytes, data: bytes) -> Awaitable[None] | None:
         peer = self._peers[peer_id]
+        began_s = time.thread_time()
+        self._hear(peer_id, peer, data)
+        peer.backlog_messages += 1
+        peer.backlog_bytes += len(data)
+        full = peer.backlog_messages >= PEER_BACKLOG_MESSAGES or peer.backlog_bytes >= PEER_BACKLOG_BYTES
+        if full:
+            peer.backlog_messages = peer.backlog_bytes = 0
+        owes = self._is_stranger(peer_id) and self._strangers_time.spend(
+            peer.account, time.thread_time() - began_s, len(data)
+        )
+        return self._not_yet(peer, full, owes) if full or owes else self._engine.room()
+
+    def _is_stranger(self, peer_id: bytes) -> bool:
+        return peer_id not in self.known and peer_id not in self._welcome
+
+    def _hear(self, peer_id: bytes, peer: _Peer, data: bytes) -> None:
+        if peer.hello is not None and is_about_a_channel(data) and not self._channels_with(peer_id):
+            # Not decoded: it may be long. No violation: the peer may know of a channel before we do.
+            self._said_something_useless(peer_id)
+            return
         message = decode(data)
         if isinstance(message, Hello):
             self._greeted(peer_id, peer, message)
         elif peer.hello is None:
             raise PeerViolation("expected a hello before anything else")
         elif isinstance(message, PolicyAnnouncement):
-            self._policy(message)
+            self._policy(peer_id, message)
         elif isinstance(message, PoliciesKnown):
             self._compare(peer_id, peer, message)
         elif isinstance(message, Relay):
@@ -210,19 +234,22 @@ class Peering:
             if isinstance(message, Reestablish):
                 self._require_few(peer_id, peer)
             self._engine.post(MessageReceived(peer_id, message))
-        peer.backlog_messages += 1
-        peer.backlog_bytes += len(data)
-        if peer.backlog_messages >= PEER_BACKLOG_MESSAGES or peer.backlog_bytes >= PEER_BACKLOG_BYTES:
-            peer.backlog_messages = peer.backlog_bytes = 0
-            return self._caught_up(peer)
-        return self._engine.room()
+
+    def _channels_with(self, peer_id: bytes) -> int:
+        return len(self._engine.tables.channels_of.get(address_of(peer_id), ()))
 
     def _require_few(self, peer_id: bytes, peer: _Peer) -> None:
         peer.reestablishes += 1
-        channels = len(self._engine.tables.channels_of.get(address_of(peer_id), ()))
-        most = REESTABLISHES_A_CHANNEL * channels + MORE_REESTABLISHES
+        most = REESTABLISHES_A_CHANNEL * self._channels_with(peer_id) + MORE_REESTABLISHES
         if peer.reestablishes > most:
             raise PeerViolation(f"expected at most {most} reestablish messages on a connection")
+
+    async def _not_yet(self, peer: _Peer, full: bool, owes: bool) -> None:
+        """What stands between a peer and its next message: its backlog, and a stranger's turn."""
+        if full:
+            await self._caught_up(peer)
+        if owes:
+            await self._strangers_time.wait(peer.account)
 
     async def _caught_up(self, peer: _Peer) -> None:
         """Until everything that was said so far is durable; meanwhile this peer is not read from."""
@@ -280,11 +307,13 @@ class Peering:
         self._waiters.notify("peer", peer_id)
         self.send(peer_id, self._gossip.digests())
 
-    def _policy(self, announcement: PolicyAnnouncement) -> None:
+    def _policy(self, peer_id: bytes, announcement: PolicyAnnouncement) -> None:
         rows = self._gossip.heard(announcement)
         if rows:
             # Durable with the next turn: a new node hears thousands, and each alone would cost an fsync.
             self._engine.post(Chained((), tuple(rows), 0))
+        else:
+            self._said_something_useless(peer_id)  # and a signature was checked for it
 
     def _compare(self, peer_id: bytes, peer: _Peer, theirs: PoliciesKnown) -> None:
         """Tell a peer the policies that it may not know. Reconnecting to one that knows them costs nothing.

@@ -214,6 +214,11 @@ _BODIES: dict[int, tuple[type[RelayBody], Layout[Any]]] = {
 
 _MESSAGE_LAYOUTS = {tag: layout for tag, (_, layout) in _MESSAGES.items()}
 _MESSAGE_TAGS = {cls: (tag, layout) for tag, (cls, layout) in _MESSAGES.items()}
+_GENERAL = frozenset({Hello, PolicyAnnouncement, PoliciesKnown, Relay})
+# An array of less than 16 items and a small integer take a byte each, in their only encoding.
+_ABOUT_A_CHANNEL = frozenset(
+    bytes((0x90 + layout.size + 1, tag)) for tag, (cls, layout) in _MESSAGES.items() if cls not in _GENERAL
+)
 _BODY_LAYOUTS = {tag: layout for tag, (_, layout) in _BODIES.items()}
 _BODY_TAGS = {cls: (tag, layout) for tag, (cls, layout) in _BODIES.items()}
 
@@ -228,6 +233,14 @@ def decode(data: bytes) -> Message:
     """The message in `data`. Raises MalformedMessage, which names the field, never its content."""
     message: Message = _read_tagged(msgpack_strict.decode(data), "message", _MESSAGE_LAYOUTS)
     return message
+
+
+def is_about_a_channel(data: bytes) -> bool:
+    """Whether `data` can only be a message about a channel that sender and receiver share.
+
+    It looks at the first two bytes; whether the others are such a message, only `decode` can say.
+    """
+    return data[:2] in _ABOUT_A_CHANNEL
 
 
 def encode_relay_body(body: RelayBody) -> bytes:

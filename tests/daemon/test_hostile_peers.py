@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bench.strangers import policies_with_bad_signatures
 from channeld.adapters.signer import address_of
 from channeld.core.channel import Ack, Reestablish
 from channeld.core.errors import OperationalError, PeerViolation
@@ -137,6 +138,19 @@ async def test_who_asks_for_the_state_again_and_again_is_not_answered_as_often(t
         await eventually(line.ended.is_set)
         assert "reestablish messages on a connection" in line._end_reason
         assert len(copies) <= peering.REESTABLISHES_A_CHANNEL + peering.MORE_REESTABLISHES
+
+
+async def test_policies_that_are_refused_count_as_useless(tmp_path):
+    """The check of a signature each: whoever says many is heard more slowly, as with any other such words."""
+    async with cluster(tmp_path, "alice", "bob") as net:
+        await net.connect("alice", "bob")
+        await net.open("alice", "bob", "USD", STAKE, STAKE)
+        bob, alice = net["bob"].peering, net["alice"].peering
+        words = policies_with_bad_signatures(net["bob"].domain)[:100]
+        before = bob._peers[net.node_id("alice")].useless
+        for word in words:
+            alice.transport.send(net.node_id("bob"), word)
+        await eventually(lambda: bob._peers[net.node_id("alice")].useless >= before + len(words))
 
 
 async def test_a_violation_is_logged_once(tmp_path, caplog):

@@ -44,6 +44,7 @@ from channeld.wire.messages import (
     decode_relay_body,
     encode,
     encode_relay_body,
+    is_about_a_channel,
 )
 from tests.wire.wire_arrays import (
     ADD,
@@ -71,6 +72,8 @@ def test_what_alice_says_bob_hears(message: Message) -> None:
     assert heard == message
     assert repr(heard) == repr(message)  # == alone would take True for 1, a dict in another order for it
     assert encode(heard) == data
+    general = isinstance(message, Hello | PolicyAnnouncement | PoliciesKnown | Relay)
+    assert is_about_a_channel(data) is not general
 
 
 @given(relay_bodies)
