@@ -18,7 +18,6 @@ from channeld.core.records import (
     ClaimRef,
     Dispute,
     Forward,
-    ForwardStatus,
     Invoice,
     Payment,
     PaymentStatus,
@@ -267,14 +266,6 @@ _UNCHANGED: Any = object()
 def is_archived(record: Record) -> bool:
     """Whether a record is history: no longer in memory, but on disk if it `is_kept`."""
     return isinstance(record, _BECOMES_HISTORY) and record.archived
-
-
-def is_kept(record: Record) -> bool:
-    """Whether what has become history stays on disk.
-
-    Attack stopped: claims that fail cost nobody a fee; a record of each would fill a hub's disk for nothing.
-    """
-    return not (isinstance(record, Forward) and record.status is ForwardStatus.FAILED)
 
 
 @dataclass(slots=True)

@@ -95,6 +95,14 @@ class Forward:
         return self.status is not ForwardStatus.OFFERED
 
 
+def is_kept(record: object) -> bool:
+    """Whether what has become history stays on disk.
+
+    Attack stopped: claims that fail cost nobody a fee; a record of each would fill a hub's disk for nothing.
+    """
+    return not (isinstance(record, Forward) and record.status is ForwardStatus.FAILED)
+
+
 class InvoiceStatus(IntEnum):
     OPEN = 1
     PAID = 2

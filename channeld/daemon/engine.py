@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 from channeld.adapters.journal.records import Delete, Journal, Put, Write
 from channeld.core.channel import Ack, Channel, Update
-from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived, is_kept
+from channeld.core.draft import Draft, Record, Tables, Toolbox, is_archived
 from channeld.core.effects import Disconnect, Effect, WakeChannel, WakeClaim
 from channeld.core.errors import PeerViolation, Rejected
 from channeld.core.events import ChannelDue, ClaimDue, Event, MessageReceived, PaymentRequested
 from channeld.core.node import flush, harvest, step, wake_all
 from channeld.core.operations import Add, Operation
 from channeld.core.pushing import streams_to_count
-from channeld.core.records import Stream
+from channeld.core.records import Stream, is_kept
 from channeld.daemon.clock import ChainClock
 from channeld.daemon.timers import Timers
 from channeld.wire.records import RECORD_KINDS, decode_record, encode_record, kind_of

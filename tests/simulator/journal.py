@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from channeld.adapters.journal.memory import MemoryJournal
 from channeld.adapters.journal.records import Put, Write
-from channeld.core.draft import Record, is_kept
+from channeld.core.draft import Record
+from channeld.core.records import is_kept
 from channeld.wire.records import RECORD_KINDS, decode_record
 
 DONE = "_done"
