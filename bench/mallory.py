@@ -142,7 +142,9 @@ async def most_claims(mallory: Mallory) -> None:
             request = PaymentRequested(
                 hashlock, mallory.bob_id, ETH, AMOUNT, 0, mallory.channel_id, deadline_s, packet, "", 0
             )
-            engine.post_for(request, asyncio.get_running_loop().create_future())
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.add_done_callback(asyncio.Future.exception)  # seen, and nobody minds
+            engine.post_for(request, refused)
         await engine.caught_up()
         while mallory.channel.theirs.claims or mallory.channel.waiting or not mallory.channel.answered:
             await asyncio.sleep(0.001)

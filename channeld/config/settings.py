@@ -37,8 +37,8 @@ class NodeSettings:
     log_level: Annotated[
         str,
         About(
-            "info has a line for each channel that is opened, topped up, disputed, settled or closed, and for "
-            "each transaction for one; debug also for each payment, forward and trade that ends; pushes "
+            "info has a line for each channel that is opened, topped up, disputed, settled or closed, and "
+            "for each transaction for one; debug also for each payment, forward and trade that ends; pushes "
             "have none.",
             one_of=("debug", "info", "warning", "error"),
         ),

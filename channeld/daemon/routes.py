@@ -5,6 +5,7 @@ worked out where the search looks, and a way that was found is taken again while
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from operator import is_
 
 from channeld.config.settings import Config
@@ -17,7 +18,7 @@ from channeld.core.payoff import most
 from channeld.core.records import OptionLeg
 from channeld.daemon.views import Catalogue, spendable_now
 from routing.edge import Asset
-from routing.errors import NoRoute, RoutingError
+from routing.errors import NoRoute, RoutingError, Why
 from routing.graph import ChannelGraph
 from routing.route import Collateral, EdgeKey, Query, Route
 from routing.search import find_route
@@ -52,21 +53,32 @@ class _Spendable:
 class Liquidity(Mapping[bytes, int]):
     """What can be sent over each of our channels now, on demand: `amount_of` a channel whose peer is there.
 
-    In smallest units; a channel whose peer is away has nothing. `only`: no other channel has anything.
+    In smallest units; a channel whose peer is away has nothing, unless `away` asks what it would have.
+    `only`: no other channel has anything.
     """
 
     def __init__(
-        self, tables: Tables, amount_of: Callable[[Channel], int], *, only: bytes | None = None
+        self,
+        tables: Tables,
+        amount_of: Callable[[Channel], int],
+        *,
+        only: bytes | None = None,
+        away: bool = False,
     ) -> None:
         self._tables = tables
         self._amount_of = amount_of
         self._only = only
+        self._away = away
+
+    def with_those_away(self) -> "Liquidity":
+        """The same if everybody were connected."""
+        return Liquidity(self._tables, self._amount_of, only=self._only, away=True)
 
     def __getitem__(self, channel_id: bytes) -> int:
         channel = self._tables.records[Channel].get(channel_id)
         if (
             not isinstance(channel, Channel)
-            or channel_id not in self._tables.online
+            or not (self._away or channel_id in self._tables.online)
             or (self._only is not None and channel_id != self._only)
         ):
             raise KeyError(channel_id)
@@ -163,10 +175,29 @@ class Routes:
             )
             return find_route(self._graph, query)
         except NoRoute as error:
-            why = error.told(lambda units: Catalogue(self._config.asset).amount(asset, units))
+            why = self._away(error, query, liquidity) or error.told(
+                lambda units: Catalogue(self._config.asset).amount(asset, units)
+            )
             raise Rejected(f"no route to {destination.hex()[:16]}: {why}") from error
         except RoutingError as error:
             raise Rejected(str(error)) from error
+
+    def _away(self, error: NoRoute, query: Query, liquidity: Liquidity) -> str:
+        """Whose absence is all that is in the way, for people; empty if nobody's is."""
+        if error.why is not Why.CAPACITY:
+            return ""
+        collateral = query.collateral
+        if collateral is not None:
+            collateral = replace(collateral, remote_liquidity=Liquidity(self._tables, _receivable, away=True))
+        try:
+            route = find_route(
+                self._graph,
+                replace(query, local_liquidity=liquidity.with_those_away(), collateral=collateral),
+            )
+        except NoRoute:
+            return ""
+        first = route.hops[0]
+        return f"{first.to_node.hex()[:16]}, the peer of channel 0x{first.channel_id.hex()}, is not connected"
 
     def _fee_limit(self, amount: int) -> int:
         base = max((asset.fee_base_units for asset in self._config.asset), default=0)
