@@ -3,9 +3,11 @@
 import asyncio
 import importlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from channeld.adapters.chain.outbox import Outbox, Store
@@ -99,6 +101,7 @@ def open_existing(config: Config, *, writable: bool = False) -> Iterator[Journal
     if not config.database.url:
         directory = config.node.data_dir
         if directory.is_dir():
+            _require_writable(directory)
             DirectoryLock(directory).release()  # says who has it
         identity = sqlite_identity(directory)
         journal: Journal = SqliteJournal(directory, _of_chain(config, identity))
@@ -112,6 +115,12 @@ def open_existing(config: Config, *, writable: bool = False) -> Iterator[Journal
         journal = database
     with closing(journal):
         yield journal
+
+
+def _require_writable(directory: Path) -> None:
+    """Opening SQLite's file writes what its log holds into it, and the lock keeps a daemon away meanwhile."""
+    if not os.access(directory, os.W_OK):
+        raise Rejected(f"expected to be allowed to write to {directory}: of a backup, open a writable copy")
 
 
 def _of_chain(config: Config, found: Identity) -> Identity:

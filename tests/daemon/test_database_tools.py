@@ -224,6 +224,19 @@ async def test_whatever_is_wrong_is_told(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("command", ["check", "export"])
+def test_a_backup_that_cannot_be_written_to_must_be_copied(tmp_path, capfd, command, monkeypatch):
+    directory = settled(tmp_path, replace(Config(), node=replace(Config().node, data_dir=tmp_path)))
+    with closing(SqliteJournal(tmp_path, Identity(Config().chain.chain_id, b"\x02" * 33))):
+        pass
+    kept = sorted(tmp_path.iterdir())
+    # What a directory on a disk that is mounted read-only says, to root too.
+    monkeypatch.setattr("os.access", lambda path, mode: not (mode & os.W_OK and path == tmp_path))
+    assert db(directory, command) == 1
+    assert f"to write to {tmp_path}: of a backup, open a writable copy" in capfd.readouterr().err
+    assert sorted(tmp_path.iterdir()) == kept
+
+
+@pytest.mark.parametrize("command", ["check", "export"])
 def test_where_there_is_no_journal_none_is_made(tmp_path, capfd, command):
     config = replace(Config(), node=replace(Config().node, data_dir=tmp_path))
     assert db(settled(tmp_path, config), command) == 1
