@@ -216,7 +216,7 @@ _MESSAGE_LAYOUTS = {tag: layout for tag, (_, layout) in _MESSAGES.items()}
 _MESSAGE_TAGS = {cls: (tag, layout) for tag, (cls, layout) in _MESSAGES.items()}
 _GENERAL = frozenset({Hello, PolicyAnnouncement, PoliciesKnown, Relay})
 # An array of less than 16 items and a small integer take a byte each, in their only encoding.
-_ABOUT_A_CHANNEL = frozenset(
+_ABOUT_A_CHANNEL = tuple(
     bytes((0x90 + layout.size + 1, tag)) for tag, (cls, layout) in _MESSAGES.items() if cls not in _GENERAL
 )
 _BODY_LAYOUTS = {tag: layout for tag, (_, layout) in _BODIES.items()}
@@ -240,7 +240,7 @@ def is_about_a_channel(data: bytes) -> bool:
 
     It looks at the first two bytes; whether the others are such a message, only `decode` can say.
     """
-    return data[:2] in _ABOUT_A_CHANNEL
+    return data.startswith(_ABOUT_A_CHANNEL)
 
 
 def encode_relay_body(body: RelayBody) -> bytes:
