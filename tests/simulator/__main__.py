@@ -1,7 +1,8 @@
 """Lives of simulated nodes: `python -m tests.simulator --lives 300 --seed 1`.
 
-A run prints its seed, how many lives, steps, crashes, reorganisations and disputes it had, and how often
-everything happened. A life that goes wrong prints its own number and the command that lives it again.
+A run prints its seed, how many lives, steps, crashes, reorganisations and disputes it had, how often
+everything happened, and what never did: few lives cannot show it all, `make test` demands it of 300. A life
+that goes wrong prints its own number and the command that lives it again.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 
 from tests.simulator.ledger import Ledger
 from tests.simulator.life import Broken, run_life
+from tests.simulator.wanted import unseen
 
 
 def main() -> int:
@@ -38,6 +40,7 @@ def main() -> int:
         if chosen.lives == 0 and total.lives % 100 == 0:
             print(_summary(total, begin_s), flush=True)
     print(total.told())
+    print(unseen(total))
     print(_summary(total, begin_s))
     return 0
 

@@ -8,44 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator import acts, faults, mischief, plots
-from tests.simulator.ledger import Ledger, kinds
+from tests.simulator.ledger import Ledger
 from tests.simulator.life import run_life
+from tests.simulator.wanted import WANTED, unseen
 
 ROOT = Path(__file__).parents[2]
 LIVES = 300
 A_PART = 25
 REPLAYED = 7
-
-WANTED = {
-    # Prices come when the storm is over, and then every daemon settles by itself, unasked.
-    "act": (
-        *(name for name in acts.ACTS if name != "settle"),
-        "buy over 1 hops",
-        "buy over 2 hops",
-        "pay over 3 hops",
-        "pay again",
-        "refuse to pay again",
-    ),
-    "fault": (*faults.FAULTS, "crash", "crash before a write", "crash after a write", "forgotten"),
-    "mischief": (*mischief.MISCHIEF, "vanish for ever"),
-    "plot": tuple(plots.PLOTS),
-    "chain": (
-        "reorganisation",
-        "mined challenge",
-        "mined respond",
-        "mined close",
-        "mined settle",
-        "mined settle_claims",
-        "mined register_secret",
-        "mined publish_price",
-        "settled in part",
-    ),
-    "forward": ("fulfilled", "failed"),
-    "event": ("hangs up",),
-    "end": ("all is resolved", "books agreed to the unit"),
-    **kinds(),
-}
 
 
 @cache
@@ -72,6 +42,17 @@ def test_everything_that_can_happen_has_happened(counted: list[str]):
         f"{chain['reorganisation']:,} reorganisations, {chain['mined challenge']:,} disputes"
     )
     assert total.missing(WANTED) == []
+    assert unseen(total).startswith("everything")
+
+
+def test_a_few_lives_say_what_never_occurred_in_them():
+    few = Ledger(lives=1)
+    for name in WANTED["fault"]:
+        few.count("fault", name)
+    told = unseen(few)
+    number = sum(len(names) for names in WANTED.values())
+    assert told.startswith(f"{number - len(WANTED['fault'])} of {number} kinds of things never occurred")
+    assert "chain mined challenge" in told and "fault crash" not in told
 
 
 def test_a_life_is_the_same_whenever_it_is_lived():
