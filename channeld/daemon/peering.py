@@ -197,16 +197,15 @@ class Peering:
 
     def on_message(self, peer_id: bytes, data: bytes) -> Awaitable[None] | None:
         peer = self._peers[peer_id]
-        began_s = time.thread_time()
+        stranger = self._is_stranger(peer_id)
+        began_s = time.thread_time() if stranger else 0.0
         self._hear(peer_id, peer, data)
         peer.backlog_messages += 1
         peer.backlog_bytes += len(data)
         full = peer.backlog_messages >= PEER_BACKLOG_MESSAGES or peer.backlog_bytes >= PEER_BACKLOG_BYTES
         if full:
             peer.backlog_messages = peer.backlog_bytes = 0
-        owes = self._is_stranger(peer_id) and self._strangers_time.spend(
-            peer.account, time.thread_time() - began_s, len(data)
-        )
+        owes = stranger and self._strangers_time.spend(peer.account, time.thread_time() - began_s, len(data))
         return self._not_yet(peer, full, owes) if full or owes else self._engine.room()
 
     def _is_stranger(self, peer_id: bytes) -> bool:
