@@ -25,8 +25,9 @@ BURST_S = 0.05
 
 MESSAGE_S = 20e-6
 BYTE_S = 5e-9
-"""What a message has cost before it is handled, by its number and length: websocket, decryption, tasks.
-Estimated, from a flood of messages that are dropped unread."""
+"""What a message has cost before it is handled: websocket, decryption, tasks. Measured: 3 µs for a small one
+among many in a frame, 17 µs for one of 18 kB; one alone in its frame wakes a task too, which is estimated.
+Length is charged at five times what it costs: nothing that a stranger needs to say is long."""
 
 
 @dataclass(slots=True)
