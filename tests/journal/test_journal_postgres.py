@@ -255,6 +255,18 @@ def test_a_leader_renews_while_it_has_nothing_to_write(url: str, alice: Identity
             pause.wait(0.2)
 
 
+def test_a_leader_renews_while_it_only_reads(url: str, alice: Identity) -> None:
+    """An answer to a question does not extend the lease: only a commit does, and renewing it."""
+    with closing(leading(url, alice, lease_s=2.0)) as first, closing(PostgresJournal(url, alice)) as second:
+        first.commit([Put("channel", b"alice-bob", b"version 1")])
+        pause = threading.Event()
+        for look in range(150):
+            assert first.get("channel", b"alice-bob") == b"version 1"
+            if look % 10 == 0:
+                assert not second.try_lead()
+            pause.wait(0.02)
+
+
 def test_a_database_that_no_longer_answers_stops_the_leader(
     url: str, tool: "psycopg.Connection[tuple[object, ...]]", alice: Identity
 ) -> None:

@@ -75,7 +75,7 @@ class PostgresJournal(Journal):
         self._connection = connect_to(url, lease_s)
         self.where = described(self._connection)
         self._connection.add_notice_handler(self._noticed)
-        self._answered_s = time.monotonic()
+        self._answered_s = self._extended_s = time.monotonic()
         try:
             with self._explained("expected a journal"):
                 create_or_verify(self._connection, self.where, identity, self._schema)
@@ -125,8 +125,9 @@ class PostgresJournal(Journal):
         while not self._closing.wait(self._lease_s / RENEWALS):
             try:
                 with self._exclusive("to renew the lease"):
-                    if time.monotonic() - self._answered_s >= self._lease_s / RENEWALS:
+                    if time.monotonic() - self._extended_s >= self._lease_s / RENEWALS:
                         lease.renew(self._connection, self._token, self._lease_s)
+                        self._extended_s = time.monotonic()
             except JournalFailed:
                 return  # remembered: the next commit and `require_lease` say so
 
@@ -223,9 +224,10 @@ class PostgresJournal(Journal):
 
     def _select(self, kind: str, query: str, arguments: tuple[object, ...]) -> list[Any]:
         require_legal_kind(kind)
+        if kind not in self._kinds:
+            self._require_alive()
+            return []
         with self._exclusive(f"to read {kind}"):
-            if kind not in self._kinds:
-                return []
             text = query.format(table=TABLE_PREFIX + kind)
             return self._connection.execute(text, arguments, prepare=True, binary=True).fetchall()
 
@@ -275,6 +277,7 @@ class PostgresJournal(Journal):
             ended = self._connection.execute("COMMIT")
         if ended.statusmessage != "COMMIT":
             raise self._fail(f"{self.where}: expected COMMIT to be done, got {ended.statusmessage}")
+        self._extended_s = time.monotonic()
         if self._warnings:
             # A wait for the replicas that an administrator cut short is a warning, and a success [syncrep.c].
             raise self._fail(f"{self.where}: expected a commit without warnings: {'; '.join(self._warnings)}")
