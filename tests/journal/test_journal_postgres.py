@@ -36,8 +36,13 @@ def tool(url: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
 def leading(
     url: str, identity: Identity, schema: Schema | None = None, lease_s: float = LONG_S
 ) -> PostgresJournal:
+    """Leads at once, or as soon as the server has noticed that the connection of the last one is closed."""
     journal = PostgresJournal(url, identity, schema, lease_s=lease_s)
-    assert journal.try_lead()
+    try:
+        eventually(journal.try_lead)
+    except BaseException:
+        journal.close()
+        raise
     return journal
 
 
