@@ -8,8 +8,7 @@ import asyncio
 from itertools import pairwise
 from statistics import median
 
-from channeld.adapters.chain.blocks import block_at
-from channeld.adapters.chain.fields import MalformedAnswer
+from channeld.adapters.chain.blocks import block_at, newest_block
 from channeld.adapters.chain.rpc import RpcClient
 from channeld.config.settings import Config
 
@@ -22,9 +21,7 @@ BLOCKS_TO_BE_MINED = 2
 
 async def block_time_s(rpc: RpcClient) -> float:
     """The usual distance of the newest blocks (seconds); 0 if the chain has but one."""
-    newest = await block_at(rpc)
-    if newest is None:
-        raise MalformedAnswer("the latest block", "a block", None)
+    newest = await newest_block(rpc)
     numbers = range(max(0, newest.number - BLOCKS + 1), newest.number)
     found = await asyncio.gather(*(block_at(rpc, number) for number in numbers))
     times = [block.timestamp_s for block in found if block is not None] + [newest.timestamp_s]

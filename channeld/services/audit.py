@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from channeld.adapters.chain.blocks import block_at, block_param
+from channeld.adapters.chain.blocks import block_param, newest_block
 from channeld.adapters.chain.fields import MalformedAnswer, data, mapping, member, sequence
 from channeld.adapters.chain.reads import TokenReader, eth_balance_wei
 from channeld.adapters.chain.receipts import receipt_of
@@ -42,9 +42,7 @@ async def audit(rpc: RpcClient, adjudicator: bytes, asset: bytes, owners: Collec
 
     Reads every block when the asset is ETH: for development chains. Raises OperationalError.
     """
-    head = await block_at(rpc)
-    if head is None:
-        raise MalformedAnswer("the latest block", "a block", None)
+    head = await newest_block(rpc)
     held = {owner: await _held(rpc, asset, owner, head.number) for owner in owners}
     in_channels = await _held(rpc, asset, adjudicator, head.number)
     gas_wei = await _gas_wei(rpc, owners, head.number) if asset == ETH else {}

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from channeld.adapters.chain.fields import data, hex_data, hex_quantity, mapping, member, quantity
+from channeld.adapters.chain.fields import (
+    MalformedAnswer,
+    data,
+    hex_data,
+    hex_quantity,
+    mapping,
+    member,
+    quantity,
+)
 from channeld.adapters.chain.rpc import RpcClient
 
 LATEST = "latest"
@@ -33,6 +41,14 @@ async def block_at(rpc: RpcClient, tag: BlockTag = LATEST) -> Block | None:
     """The header at a number or tag; None if the node has no such block."""
     answer = await rpc.call("eth_getBlockByNumber", block_param(tag), False)
     return None if answer is None else _block(answer)
+
+
+async def newest_block(rpc: RpcClient) -> Block:
+    """The latest block's header. Raises MalformedAnswer from a node that has none."""
+    newest = await block_at(rpc)
+    if newest is None:
+        raise MalformedAnswer("the latest block", "a block", None)
+    return newest
 
 
 async def block_by_hash(rpc: RpcClient, block_hash: bytes) -> Block | None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from channeld.adapters.chain.blocks import LATEST, Block, BlockTag, block_at, block_param
+from channeld.adapters.chain.blocks import LATEST, Block, BlockTag, block_param, newest_block
 from channeld.adapters.chain.fees import Fees, offer, raised, suggested_tip_wei
-from channeld.adapters.chain.fields import MalformedAnswer, hex_data, hex_quantity, quantity
+from channeld.adapters.chain.fields import hex_data, hex_quantity, quantity
 from channeld.adapters.chain.outbox import Entry, Request, Stage, Version
 from channeld.adapters.chain.rpc import RpcClient
 from channeld.wire.evm_transaction import TransactionFields, transaction_hash
@@ -50,10 +50,7 @@ class Preparer:
 
     async def head(self) -> Block:
         """The latest block."""
-        head = await block_at(self.rpc)
-        if head is None:
-            raise MalformedAnswer("the latest block", "a block", None)
-        return head
+        return await newest_block(self.rpc)
 
     async def count(self, tag: BlockTag = LATEST) -> int:
         """How many transactions of the key are mined at a block (or waiting, at "pending")."""

@@ -3,7 +3,7 @@
 import logging
 
 from channeld.adapters.chain import calls
-from channeld.adapters.chain.blocks import LATEST, BlockTag, block_at, block_param
+from channeld.adapters.chain.blocks import LATEST, BlockTag, block_param, newest_block
 from channeld.adapters.chain.fields import MalformedAnswer, data, hex_data, quantity
 from channeld.adapters.chain.rpc import NodeRefusal, RpcClient
 from channeld.adapters.chain.slots import ChannelSlot, DisputeSlot, channel_slot, dispute_slot
@@ -44,10 +44,7 @@ async def chain_id(rpc: RpcClient) -> int:
 
 async def latest_time_s(rpc: RpcClient) -> int:
     """What time it is on the chain: that of its newest block (unix seconds)."""
-    newest = await block_at(rpc)
-    if newest is None:
-        raise MalformedAnswer("the latest block", "a block", None)
-    return newest.timestamp_s
+    return (await newest_block(rpc)).timestamp_s
 
 
 async def eth_balance_wei(rpc: RpcClient, owner: bytes, block: BlockTag = LATEST) -> int:

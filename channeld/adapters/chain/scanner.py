@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from channeld.adapters.chain.blocks import Block, block_at, block_by_hash
+from channeld.adapters.chain.blocks import Block, block_at, block_by_hash, newest_block
 from channeld.adapters.chain.events import AdjudicatorEvent, Log
 from channeld.adapters.chain.fields import MalformedAnswer
 from channeld.adapters.chain.logs import LogRanges, logs_of_block
@@ -160,9 +160,7 @@ class Scanner:
 
     async def _round(self, place: _Place) -> tuple[list[ScanItem], bool]:
         """What is new, and whether there is more to fetch at once. `place` moves only on success."""
-        head = await block_at(self._rpc)
-        if head is None:
-            raise MalformedAnswer("the latest block", "a block", None)
+        head = await newest_block(self._rpc)
         if head.number - place.checkpoint.block_number > self._settings.near:
             return await self._catch_up(place, head), True
         if head.number <= place.checkpoint.block_number:
