@@ -135,7 +135,7 @@ class Peering:
 
     def welcome(self, node_id: bytes) -> None:
         """Always have room for the other end of a channel, whoever dials."""
-        if node_id not in self.known and node_id not in self._welcome:
+        if self._is_stranger(node_id):
             self._welcome[node_id] = ""
             self._by_address[address_of(node_id)] = node_id
             self.transport.want(node_id, None)
@@ -274,7 +274,7 @@ class Peering:
         peer.patience.cancel()
         if peer.telling is not None:
             peer.telling.cancel()
-        if peer_id not in self.known and peer_id not in self._welcome:
+        if self._is_stranger(peer_id):
             self._by_address.pop(address_of(peer_id), None)  # strangers come with new keys for ever
         if peer.hello is not None:
             if peer_id in self._welcome:
