@@ -18,6 +18,9 @@ CHAIN_TIMEOUT_S = 600.0
 PAYMENT_TIMEOUT_S = 60.0
 """Default where hops must answer: they do in milliseconds, or hardly ever."""
 
+MAX_INVOICE_EXPIRY_S = 365 * 86_400
+"""A day less than what payers still pay: they must remember what they paid until it has expired."""
+
 MAX_IN_FLIGHT = 1_000
 """Payments of one stream that wait at once, over all channels: each holds some kilobytes."""
 
@@ -128,7 +131,7 @@ class CreateInvoice:
     asset: Name
     amount: Fee
     description: Annotated[str, Limit(0, 640)] = ""
-    expiry_s: Annotated[int, Limit(1, 365 * 86_400)] | None = None
+    expiry_s: Annotated[int, Limit(1, MAX_INVOICE_EXPIRY_S)] | None = None
     count: Annotated[int, Limit(1, 1_000)] = 1
 
 

@@ -6,7 +6,7 @@ import click
 
 from channeld.api import endpoints as api
 from channeld.api.commands import Commands, InvoiceInfo, PaymentInfo
-from channeld.api.requests import PAYMENT_TIMEOUT_S, PayMany
+from channeld.api.requests import MAX_INVOICE_EXPIRY_S, PAYMENT_TIMEOUT_S, PayMany
 from channeld.cli import tables
 from channeld.cli.amounts import WrittenAmount, choose_asset, read_positive, read_written
 from channeld.cli.batch import pay_batch, read_batch
@@ -20,9 +20,6 @@ from channeld.wire.invoice import MAX_DESCRIPTION_BYTES
 
 INVOICES_AT_ONCE = 1_000
 """The API's limit of one request."""
-
-MAX_EXPIRY_S = 365 * 86_400
-"""The API's, too."""
 
 
 def _check_description(text: str) -> None:
@@ -42,7 +39,7 @@ def _check_description(text: str) -> None:
     help="Shown to the payer.",
 )  # fmt: skip
 @click.option(
-    "--expiry", "expiry_s", type=click.IntRange(1, MAX_EXPIRY_S), metavar="SECONDS",
+    "--expiry", "expiry_s", type=click.IntRange(1, MAX_INVOICE_EXPIRY_S), metavar="SECONDS",
     help="[default: as configured]",
 )  # fmt: skip
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, help="So many alike.")
