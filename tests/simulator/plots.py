@@ -107,51 +107,48 @@ def plot(mischief: "Mischief", forger: Forger) -> bool:
 # --- through the victim ---------------------------------------------------------------------------------
 
 
-def _through(first: Plot) -> tuple[Plot, Claim] | None:
-    """A payment to an accomplice on the victim's other side, where the victim's offer is countersigned."""
-    beyond = accomplice(first.mischief, first.forger)
-    if beyond is None or not beyond.view.phase.signs_states:
-        return None
-    second, victim = Plot(first.mischief, beyond), first.victim
-    deadline_s, amount = victim.tables.now_s + SHORTEST_S, first.life.dice.pick((50, 400, 1_500))
-    for each in (first, second):
-        each.begin(deadline_s + 150)
-    inner = encode_instruction(Deliver(bytes(32), amount))
-    order = ForwardTo(beyond.channel_id, amount, deadline_s, inner)
-    owed = amount + hub_fee(victim.policy, amount, None, victim.tables.now_s)
-    claim = first.offer(owed, first.mischief.repertoire.fresh(), deadline_s, order)
-    second.countersign()
-    return second, claim
+def _through(go_on: Callable[[Plot, Plot, Claim], None]) -> Callable[[Plot], bool]:
+    """First a payment to an accomplice on the victim's other side, where the victim's offer is countersigned.
+
+    `go_on` is told the plot on either side of the victim, and the claim on hers.
+    """
+
+    def begin(first: Plot) -> bool:
+        beyond = accomplice(first.mischief, first.forger)
+        if beyond is None or not beyond.view.phase.signs_states:
+            return False
+        second, victim = Plot(first.mischief, beyond), first.victim
+        deadline_s, amount = victim.tables.now_s + SHORTEST_S, first.life.dice.pick((50, 400, 1_500))
+        for each in (first, second):
+            each.begin(deadline_s + 150)
+        inner = encode_instruction(Deliver(bytes(32), amount))
+        order = ForwardTo(beyond.channel_id, amount, deadline_s, inner)
+        owed = amount + hub_fee(victim.policy, amount, None, victim.tables.now_s)
+        claim = first.offer(owed, first.mischief.repertoire.fresh(), deadline_s, order)
+        second.countersign()
+        go_on(first, second, claim)
+        return True
+
+    return begin
 
 
-def collect_at_the_last_moment(first: Plot) -> bool:
+@_through
+def collect_at_the_last_moment(first: Plot, second: Plot, claim: Claim) -> None:
     """The accomplice takes it when the victim has no time left to be paid itself (b4)."""
-    found = _through(first)
-    if found is None:
-        return False
-    second, claim = found
     collects_s = claim.deadline_s + first.life.dice.pick((-12, -6, -2, 1, 3, 9))
     second.at(collects_s * 1000, lambda: answer_all(first.mischief, second.forger, claim, fails=False))
-    return True
 
 
-def never_answer(first: Plot) -> bool:
+@_through
+def never_answer(first: Plot, second: Plot, claim: Claim) -> None:
     """The accomplice takes it at once; the victim, which hears no more of her, is to be paid by the chain."""
-    found = _through(first)
-    if found is None:
-        return False
-    second, claim = found
     for wait_ms in (4_000, 12_000, 45_000):
         second.after(wait_ms, lambda: answer_all(first.mischief, second.forger, claim, fails=False))
-    return True
 
 
-def take_it_back(first: Plot) -> bool:
+@_through
+def take_it_back(first: Plot, _second: Plot, claim: Claim) -> None:
     """What she has offered and the victim has carried on, let go or taken by herself."""
-    found = _through(first)
-    if found is None:
-        return False
-    _, claim = found
     secret = first.mischief.repertoire.secrets[claim.hashlock or b""]
     ways: list[Operation] = [
         Fail(claim.claim_id, b""),
@@ -161,18 +158,14 @@ def take_it_back(first: Plot) -> bool:
     way = first.life.dice.pick(ways)
     for wait_ms in (3_000, 9_000, 33_000):
         first.after(wait_ms, lambda: first.propose(way))
-    return True
 
 
-def register_twice(first: Plot) -> bool:
+@_through
+def register_twice(first: Plot, second: Plot, claim: Claim) -> None:
     """In time, and again when it is too late: the first time counts, for the victim as for the contract.
 
     Bad luck helps her: the victim dies, and is to remember it all the same.
     """
-    found = _through(first)
-    if found is None:
-        return False
-    second, claim = found
     secret = first.mischief.repertoire.secrets[claim.hashlock or b""]
 
     def register() -> None:
@@ -187,7 +180,6 @@ def register_twice(first: Plot) -> bool:
     for wait_s in (105, 125):
         first.at((claim.deadline_s + wait_s) * 1000, expire)
     second.at((claim.deadline_s + 130) * 1000, lambda: first.mischief.leave(second.forger))
-    return True
 
 
 # --- from the victim ------------------------------------------------------------------------------------
